@@ -1,0 +1,113 @@
+/* Where the bytes of a disk come from.
+ *
+ * Two ways of reading, and a source offers one of them:
+ * - at random: `read` (waits) or `submit` (asynchronous) of any range, told by `extents` where
+ *   there is data. Ranges go out in ascending order, over several lanes.
+ * - as a stream: `next` gives the ranges in the order in which they come; what never came is zero,
+ *   and `extents` says so after the end.
+ *
+ * A lane is a thread with a connection of its own; `lane` arguments are below n_lanes. Different
+ * lanes call at the same time, one lane never twice.
+ */
+#ifndef DISK_SOURCE_H
+#define DISK_SOURCE_H
+
+#include <poll.h>
+
+#include "disk/extent.h"
+#include "disk/source-witness.h"
+
+#define MAX_LANES 16
+
+struct source;
+
+struct source_ops {
+    const char *name;
+
+    /* Extents of [offset, offset + len), covering it without gaps from offset on; may stop early
+     * (at least one extent). NULL: all of it is data. One caller at a time. */
+    int (*extents)(struct source *src, uint64_t offset, uint64_t len, struct extent_list *ret,
+                   struct err *err);
+
+    /* Fill req->data with [offset, offset + len). */
+    int (*read)(struct source *src, unsigned lane, struct request *req, struct err *err);
+
+    /* Begin the same and return; request_read_done ends it. With poll_events (what to wait for on
+     * which descriptor) and poll_dispatch (it is there). */
+    int (*submit)(struct source *src, unsigned lane, struct request *req, struct err *err);
+    int (*poll_events)(struct source *src, unsigned lane, struct pollfd *ret, struct err *err);
+    int (*poll_dispatch)(struct source *src, unsigned lane, short revents, struct err *err);
+
+    /* Stream: fill req (offset, len, data) with the next range and set a bit in req->present for
+     * each cluster that came; 1, or 0 at the end. */
+    int (*next)(struct source *src, unsigned lane, struct request *req, struct err *err);
+
+    void (*close)(struct source *src);
+};
+
+/* What a stream asks of the copy that reads it. */
+struct stream_client {
+    /* Is this cluster still to be copied? Others need not be decoded. */
+    bool (*wanted)(void *arg, uint64_t cluster);
+    /* What was stored of a range before, zero where nothing was; len as for a request. Only while
+     * no other lane holds a range. */
+    int (*read_back)(void *arg, unsigned lane, uint64_t offset, void *data, size_t len,
+                     struct err *err);
+    /* The copy has failed or was cancelled: stop waiting for others. */
+    bool (*stopped)(void *arg);
+};
+
+struct source {
+    const struct source_ops *ops;
+    char *name;                         /* for errors and logs */
+    char identity[SOURCE_IDENTITY_MAX]; /* the same text = the same bytes; "" = cannot tell, so no
+                                           resume */
+    struct source_witness *witness;     /* of the file that is read; NULL: there is none */
+    uint64_t bytes;                     /* size of the virtual disk, whole sectors */
+    unsigned n_lanes;                   /* worth opening, 1 to MAX_LANES */
+    unsigned depth;                     /* requests in flight on a lane, 1 for sources that wait */
+
+    /* Of a stream; set by the copy before the first `next`. */
+    const struct stream_client *client;
+    void *client_arg;
+};
+
+/* Descriptions round to their unit; the image's own size is what is copied. */
+#define CAPACITY_TOLERANCE MIB
+
+struct source_spec {
+    const char *uri;         /* path, "nbd://...", "nbd+unix://...", "-" (standard input); NULL: all
+                                zero, `capacity_bytes` long */
+    const char *format;      /* qemu's name, NULL: look at the header */
+    const char *member;      /* uri is a tar (OVA): this member of it; or NULL */
+    uint64_t window_offset;  /* bytes; the image is this part of the file ... */
+    uint64_t window_bytes;   /* ... 0: all of it */
+    bool gzip;               /* the bytes are gzip-ed */
+    uint64_t capacity_bytes; /* what the machine's description says; 0: nothing. A source whose own
+                                size differs by CAPACITY_TOLERANCE or more is refused. */
+};
+
+/* ERR_INVALID, ERR_NOT_FOUND, ... with the source's name in the text. The spec may go away. */
+int source_open(const struct source_spec *spec, struct source **ret, struct err *err);
+void source_close(struct source *src);
+
+/* After the last range: ERR_CONFLICT when the source was changed while it was read. */
+int source_check_unchanged(const struct source *src, struct err *err);
+
+/* Lanes for work that needs the CPU: one for each that we may run on, at least 2, at most max. */
+unsigned source_lanes_for_cpus(unsigned max);
+
+/* Constructors, one a file. */
+struct file_window {
+    int fd;          /* taken over */
+    uint64_t offset; /* bytes */
+    uint64_t bytes;
+};
+int source_file_open(const char *name, struct file_window window, struct source **ret,
+                     struct err *err);
+int source_zero_open(uint64_t bytes, struct source **ret, struct err *err);
+int source_nbd_open(const char *uri, const char *name, struct source **ret, struct err *err);
+int source_qemu_open(const struct source_spec *spec, const char *format, struct source **ret,
+                     struct err *err);
+
+#endif
