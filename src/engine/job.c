@@ -1,0 +1,140 @@
+#include "engine/job.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/checked.h"
+
+static const char *const input_names[] = {
+    [JOB_INPUT_OVA] = "ova",
+    [JOB_INPUT_DISK] = "disk",
+    [JOB_INPUT_LIBVIRTXML] = "libvirtxml",
+};
+
+static int parse_input(const json_t *input, struct job *job, struct err *err);
+static int parse_output(const json_t *output, struct job *job, struct err *err);
+static int parse_convert(const json_t *convert, struct job *job, struct err *err);
+static int parse_strings(const json_t *obj, const char *key, const char ***ret, struct err *err);
+
+int
+job_parse(const json_t *start, struct job *ret_job, struct err *err)
+{
+    struct job *job = ret_job;
+    *job = (struct job){ .describe = false };
+    const char *action;
+    if (json_need_str(start, "action", &action, err) < 0)
+        return -1;
+    job->describe = strcmp(action, "describe") == 0;
+    if (!job->describe && strcmp(action, "migrate") != 0)
+        return err_set(err, ERR_INVALID, "'action': no such action: %s", action);
+    const json_t *nics = json_object_get(start, "nics");
+    if (parse_input(json_object_get(start, "input"), job, err) < 0 ||
+        parse_output(json_object_get(start, "output"), job, err) < 0 ||
+        parse_convert(json_object_get(start, "convert"), job, err) < 0 ||
+        parse_strings(nics, "macs", &job->macs, err) < 0 ||
+        parse_strings(nics, "networks", &job->networks, err) < 0 ||
+        parse_strings(nics, "bridges", &job->bridges, err) < 0 ||
+        parse_strings(start, "keys", &job->keys, err) < 0)
+        return -1;
+    job->limit_bytes_s = json_get_u64(start, "limit_bytes_s", 0);
+    job->verify = json_get_bool(start, "verify", false);
+    job->discard = json_get_bool(start, "discard", false);
+    return 0;
+}
+
+void
+job_free(struct job *job)
+{
+    free(job->paths);
+    free(job->macs);
+    free(job->networks);
+    free(job->bridges);
+    free(job->keys);
+    *job = (struct job){ .describe = false };
+}
+
+const char *
+job_input_name(enum job_input input)
+{
+    return input_names[input];
+}
+
+static int
+parse_input(const json_t *input, struct job *job, struct err *err)
+{
+    const char *kind;
+    if (json_need_str(input, "kind", &kind, err) < 0 ||
+        parse_strings(input, "paths", &job->paths, err) < 0)
+        return -1;
+    size_t i = 0;
+    while (i < ARRAY_LEN(input_names) && strcmp(kind, input_names[i]) != 0)
+        i++;
+    if (i == ARRAY_LEN(input_names))
+        return err_set(err, ERR_INVALID, "'input.kind': no such kind of input: %s", kind);
+    job->input = (enum job_input)i;
+    while (job->paths[job->n_paths])
+        job->n_paths++;
+    if (job->n_paths == 0 || (job->n_paths > 1 && job->input != JOB_INPUT_DISK))
+        return err_set(err, ERR_INVALID, "'input.paths': %zu are not what '%s' takes", job->n_paths,
+                       kind);
+    job->input_format = json_get_str(input, "format", NULL);
+    return 0;
+}
+
+static int
+parse_output(const json_t *output, struct job *job, struct err *err)
+{
+    const char *kind;
+    if (json_need_str(output, "kind", &kind, err) < 0 ||
+        json_need_str(output, "disk_format", &job->disk_format, err) < 0)
+        return -1;
+    job->platform = platform_find(kind);
+    if (!job->platform)
+        return err_set(err, ERR_INVALID, "'output.kind': no such destination: %s", kind);
+    if (strcmp(job->disk_format, "raw") != 0 && strcmp(job->disk_format, "qcow2") != 0)
+        return err_set(err, ERR_INVALID, "'output.disk_format': %s is neither raw nor qcow2",
+                       job->disk_format);
+    job->dir = json_get_str(output, "dir", NULL);
+    if (job->platform->keeps && !job->dir && !job->describe)
+        return err_set(err, ERR_INVALID, "'output.dir' is missing");
+    job->name = json_get_str(output, "name", NULL);
+    job->preallocated = json_get_bool(output, "preallocated", false);
+    if (job->preallocated && strcmp(job->disk_format, "raw") != 0)
+        return err_set(err, ERR_INVALID, "'output.preallocated' is for raw disks");
+    return 0;
+}
+
+static int
+parse_convert(const json_t *convert, struct job *job, struct err *err)
+{
+    uint64_t memsize_mib = json_get_u64(convert, "memsize_mib", 0);
+    if (!json_is_object(convert) || memsize_mib > UINT32_MAX)
+        return err_set(err, ERR_INVALID, "'convert' is missing or out of range");
+    job->convert = json_get_bool(convert, "wanted", true);
+    job->root = json_get_str(convert, "root", NULL);
+    job->block_driver = json_get_str(convert, "block_driver", NULL);
+    job->memsize_mib = (unsigned)memsize_mib;
+    job->no_fstrim = json_get_bool(convert, "no_fstrim", false);
+    job->trace = json_get_bool(convert, "trace", false);
+    return 0;
+}
+
+/* A missing list is an empty one. */
+static int
+parse_strings(const json_t *obj, const char *key, const char ***ret, struct err *err)
+{
+    const json_t *array = json_object_get(obj, key);
+    size_t n = json_array_size(array);
+    if ((array && !json_is_array(array)) || n > JOB_MAX_STRINGS)
+        return err_set(err, ERR_INVALID, "'%s' is not a list of at most %d strings", key,
+                       JOB_MAX_STRINGS);
+    *ret = calloc(n + 1, sizeof **ret);
+    if (!*ret)
+        return err_errno(err, ENOMEM, "'%s'", key);
+    for (size_t i = 0; i < n; i++) {
+        (*ret)[i] = json_string_value(json_array_get(array, i));
+        if (!(*ret)[i])
+            return err_set(err, ERR_INVALID, "'%s' holds something that is not a string", key);
+    }
+    return 0;
+}

@@ -1,0 +1,87 @@
+/* A migration under way: what its stages share. */
+#ifndef ENGINE_MIGRATION_H
+#define ENGINE_MIGRATION_H
+
+#include <sys/types.h>
+
+#include "engine/job.h"
+#include "engine/nicmap.h"
+#include "engine/state.h"
+#include "engine/watch.h"
+#include "engine/workdir.h"
+#include "guest/accel.h"
+#include "model/guest.h"
+#include "model/vm.h"
+
+/* The files of a migration; all absolute, owned. */
+struct migration_paths {
+    char *dir;        /* where the machine appears; of a platform that keeps nothing: for scratch */
+    char *final_xml;  /* DIR/NAME.xml */
+    char *xml;        /* the finished description, in the working folder */
+    char *source_xml; /* for virt-v2v */
+    char *convert_log, *inspect_log;
+    char *disks[VM_MAX_DISKS]; /* copied images, in the working folder */
+    char *overlays[VM_MAX_DISKS];
+    char *final_disks[VM_MAX_DISKS]; /* DIR/NAME-sda */
+};
+
+struct migration {
+    const struct job *job;
+    const struct engine_watch *watch;
+    mode_t file_mode;
+    size_t stage; /* index of the stage that runs */
+    bool copying; /* it is the one that copies */
+
+    struct vm *vm; /* its name is that at the destination */
+    struct nic_map nics;
+    struct migration_paths paths;
+    struct workdir work;
+    struct state state;
+    bool facts_known;
+    struct guest_facts facts;
+    bool accel_known;
+    enum accel accel;
+    uint64_t data_bytes; /* copied by this run, not zero */
+};
+
+/* A stage of the journey, in a file stage-NAME.c. */
+struct stage {
+    const char *name;
+    unsigned weight; /* its share of the progress */
+    /* Looks first whether its effect is there already, so that running it again is safe. */
+    int (*run)(struct migration *m, struct err *err);
+};
+
+extern const struct stage stage_init, stage_base_copy, stage_converting, stage_import, stage_done;
+
+/* Called between the steps of a stage: ERR_CANCELLED when somebody wants us to stop. */
+int job_checkpoint(const struct migration *m, struct err *err);
+
+/* As a callback: arg is the migration. */
+bool migration_is_cancelled(void *arg);
+
+/* "[  12.3] TEXT" */
+void migration_say(const struct migration *m, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void migration_log(const struct migration *m, enum log_level level, const char *code,
+                   const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* Fills in the stage and the overall percentage. */
+void migration_progress(const struct migration *m, struct engine_progress *progress);
+
+/* Percent of the whole journey, when part_pct of the stage that runs is done. */
+int migration_overall_pct(size_t stage, int part_pct);
+
+/* What to accelerate with: asked for once, said in the log. */
+int migration_accel(struct migration *m, struct err *err);
+
+/* Whether the working folder holds anything that took time to copy. */
+bool migration_has_copies(const struct migration *m);
+
+/* The firmware that the machine will have: its description's, or what its disks are made for. */
+enum vm_firmware migration_firmware(const struct migration *m);
+
+void migration_free(struct migration *m);
+#define auto_migration AUTO(migration_free)
+
+#endif

@@ -1,0 +1,89 @@
+#include "engine/job.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/checked.h"
+
+#define GOOD                                                                                       \
+    "{\"action\":\"migrate\",\"input\":{\"kind\":\"disk\",\"paths\":[\"a\",\"b\"]},"               \
+    "\"output\":{\"kind\":\"local\",\"dir\":\"/"                                                   \
+    "o\",\"disk_format\":\"raw\",\"preallocated\":true},"                                          \
+    "\"convert\":{\"wanted\":false,\"memsize_mib\":512},\"keys\":[\"all:key:x\"],"                 \
+    "\"limit_bytes_s\":7}"
+
+static void
+what_is_asked_is_read(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    auto_json json_t *start = json_parse_object(GOOD, strlen(GOOD), &err);
+    auto_job struct job job = { 0 };
+    assert_int_equal(job_parse(start, &job, &err), 0);
+    assert_int_equal(job.input, JOB_INPUT_DISK);
+    assert_int_equal(job.n_paths, 2);
+    assert_string_equal(job.paths[1], "b");
+    assert_null(job.paths[2]);
+    assert_ptr_equal(job.platform, &platform_local);
+    assert_true(job.preallocated);
+    assert_false(job.convert);
+    assert_int_equal(job.memsize_mib, 512);
+    assert_string_equal(job.keys[0], "all:key:x");
+    assert_null(job.macs[0]);
+    assert_true(job.limit_bytes_s == 7);
+}
+
+static void
+what_is_wrong_is_named(void **state)
+{
+    (void)state;
+#define IN "\"input\":{\"kind\":\"ova\",\"paths\":[\"a\"]},"
+#define OUT "\"output\":{\"kind\":\"null\",\"disk_format\":\"raw\"},"
+    static const struct {
+        const char *text, *complaint;
+    } cases[] = {
+        { "{}", "'action'" },
+        { "{\"action\":\"fly\"}", "no such action: fly" },
+        { "{\"action\":\"migrate\"}", "'kind'" },
+        { "{\"action\":\"migrate\",\"input\":{\"kind\":\"x\",\"paths\":[\"a\"]}}", "input: x" },
+        { "{\"action\":\"migrate\",\"input\":{\"kind\":\"ova\",\"paths\":[]}}", "'input.paths'" },
+        { "{\"action\":\"migrate\",\"input\":{\"kind\":\"ova\",\"paths\":[\"a\",\"b\"]}}",
+          "'input.paths'" },
+        { "{\"action\":\"migrate\",\"input\":{\"kind\":\"ova\",\"paths\":[1]}}", "not a string" },
+        { "{\"action\":\"migrate\",\"input\":{\"kind\":\"ova\",\"paths\":\"a\"}}", "not a list" },
+        { "{\"action\":\"migrate\"," IN "\"output\":{\"kind\":\"x\",\"disk_format\":\"raw\"}}",
+          "no such destination" },
+        { "{\"action\":\"migrate\"," IN "\"output\":{\"kind\":\"null\",\"disk_format\":\"vmdk\"}}",
+          "vmdk" },
+        { "{\"action\":\"migrate\"," IN "\"output\":{\"kind\":\"local\",\"disk_format\":\"raw\"}}",
+          "'output.dir'" },
+        { "{\"action\":\"migrate\"," IN "\"output\":{\"kind\":\"null\",\"disk_format\":\"qcow2\","
+          "\"preallocated\":true}}",
+          "raw disks" },
+        { "{\"action\":\"migrate\"," IN OUT "\"x\":1}", "'convert'" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err err = ERR_INIT;
+        auto_json json_t *start = json_parse_object(cases[i].text, strlen(cases[i].text), &err);
+        auto_job struct job job = { 0 };
+        assert_non_null(start);
+        assert_int_equal(job_parse(start, &job, &err), -1);
+        assert_int_equal(err.kind, ERR_INVALID);
+        if (!strstr(err.text, cases[i].complaint))
+            fail_msg("'%s' is not in '%s'", cases[i].complaint, err.text);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_asked_is_read),
+        cmocka_unit_test(what_is_wrong_is_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
