@@ -4,14 +4,11 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
 import tempfile
 
 import pytest
 
-TOP = pathlib.Path(__file__).resolve().parent.parent.parent
-LAB = TOP / "lab"
-sys.path.insert(0, str(LAB))    # for `import vmdk, ova`
+from places import LAB, TOP
 
 
 @pytest.fixture(scope="session")

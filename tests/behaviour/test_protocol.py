@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from conftest import TOP
+from places import TOP
 
 MIB = 1 << 20
 

@@ -15,7 +15,7 @@ import xml.etree.ElementTree as xml
 
 import pytest
 
-from conftest import LAB
+from places import LAB
 from v2v_scenes import MIB, events_of, kill_all, names_in, run, start, wait_until
 
 pytestmark = pytest.mark.guest
