@@ -7,6 +7,7 @@
 #define BASE_CLEANUP_H
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* AUTO(fn): call fn(&variable) at the end of the scope; fn takes a pointer to the variable. */
@@ -25,8 +26,24 @@ cleanup_close(int *fd)
         close(*fd);
 }
 
+/* A password, a cookie, a ticket: nothing of it stays in memory that is freed. NULL is fine. */
+static inline void
+secret_free(char *secret)
+{
+    if (secret)
+        explicit_bzero(secret, strlen(secret));
+    free(secret);
+}
+
+static inline void
+cleanup_secret(char **pp)
+{
+    secret_free(*pp);
+}
+
 #define auto_free AUTO(cleanup_free)
 #define auto_close AUTO(cleanup_close)
+#define auto_secret AUTO(cleanup_secret)
 
 #define TAKE_PTR(p)                                                                                \
     ({                                                                                             \

@@ -52,6 +52,8 @@ child_run(const struct child_spec *spec, json_t *start, json_t **ret_result, str
         r = converse(spec, &proc, ours, &result, err);
     if (r < 0 && err->kind == ERR_UNAVAILABLE && proc_wait(&proc, clock_now_ns() + LAST_WORDS_NS)) {
         char status[PROC_STATUS_MAX];
+        if (spec->died_status)
+            *spec->died_status = proc.status;
         return err_set(err, ERR_UNAVAILABLE, "%s ended without a result: %s", spec->program,
                        proc_status_text(proc.status, status));
     }
@@ -81,8 +83,14 @@ converse(const struct child_spec *spec, struct proc *proc, int fd, json_t **ret_
             *ret_result = TAKE_PTR(msg);
             return 0;
         }
-        if (r > 0 && spec->event)
+        if (r > 0 && spec->answer && strcmp(ipc_type(msg), "need") == 0) {
+            json_t *answer = spec->answer(msg, spec->arg);
+            struct err ignored = ERR_INIT; /* one that has just ended is noticed above */
+            if (answer)
+                ipc_send(fd, answer, &ignored);
+        } else if (r > 0 && spec->event) {
             spec->event(msg, spec->arg);
+        }
         enum child_wish wish = spec->wish ? spec->wish(spec->arg) : CHILD_GO_ON;
         if (wish == CHILD_KILL) {
             proc_done(proc);

@@ -27,7 +27,11 @@ struct child_spec {
     void (*event)(const json_t *msg, void *arg);
     /* Asked five times a second. May be NULL. */
     enum child_wish (*wish)(void *arg);
+    /* A {"type": "need"} message: what is sent back, or NULL. Borrowed msg, owned answer. May be
+     * NULL: needs are not answered. */
+    json_t *(*answer)(const json_t *msg, void *arg);
     void *arg;
+    int *died_status; /* NULL, or: set when it ended without a result, as waitpid gives it */
 };
 
 /* Run it to its end. Takes over start, also on failure. 0: *ret_result is its result, owned by the

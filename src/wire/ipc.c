@@ -32,8 +32,10 @@ ipc_send(int fd, json_t *msg, struct err *err)
     do
         n = send(fd, text, len, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
+    int saved = errno;
+    explicit_bzero(text, len); /* it may hold a password */
     if (n < 0)
-        return err_set(err, ERR_UNAVAILABLE, "the other process has gone: %s", strerror(errno));
+        return err_set(err, ERR_UNAVAILABLE, "the other process has gone: %s", strerror(saved));
     return 0;
 }
 
@@ -60,6 +62,7 @@ ipc_recv(int fd, int64_t deadline_ns, json_t **ret_msg, struct err *err)
     if (n > IPC_PACKET_MAX)
         return err_set(err, ERR_INVALID, "a packet of more than %d bytes", IPC_PACKET_MAX);
     json_t *msg = json_parse_object(packet, (size_t)n, err);
+    explicit_bzero(packet, (size_t)n); /* it may hold a password */
     if (!msg)
         return -1;
     if (!json_is_string(json_object_get(msg, "type"))) {

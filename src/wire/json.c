@@ -1,6 +1,7 @@
 #include "wire/json.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,31 @@ json_need_str(const json_t *obj, const char *key, const char **ret, struct err *
         return err_set(err, ERR_INVALID, "'%s' is missing or not a string", key);
     *ret = text;
     return 0;
+}
+
+static void
+wipe_and_free(void *memory)
+{
+    if (memory)
+        explicit_bzero(memory, malloc_usable_size(memory));
+    free(memory);
+}
+
+void
+json_wipe_freed(void)
+{
+    json_set_alloc_funcs(malloc, wipe_and_free);
+}
+
+void
+json_wipe_str(json_t *obj, const char *key)
+{
+    json_t *value = json_object_get(obj, key);
+    const char *text = json_string_value(value);
+    if (!text)
+        return;
+    explicit_bzero((char *)(uintptr_t)text, json_string_length(value));
+    json_object_set_new(obj, key, json_string(""));
 }
 
 json_t *

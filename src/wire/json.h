@@ -32,6 +32,13 @@ uint64_t json_get_u64(const json_t *obj, const char *key, uint64_t fallback);
 /* The reading that insists: ERR_INVALID names the key. */
 int json_need_str(const json_t *obj, const char *key, const char **ret, struct err *err);
 
+/* For a process through which secrets pass, before the first object: what jansson frees is wiped.
+ */
+void json_wipe_freed(void);
+
+/* Overwrite a string that is a secret and was taken over; it is "" then. Missing: nothing. */
+void json_wipe_str(json_t *obj, const char *key);
+
 /* Parse len bytes as one object; nesting and size are bounded by jansson and by len. */
 json_t *json_parse_object(const char *text, size_t len, struct err *err);
 

@@ -22,7 +22,8 @@
 #define POLL_NS (5 * NS_PER_MS)
 #define STOP_GRACE_MS 5000
 #define SECTOR_BYTES 512
-#define STDERR_MAX 8192 /* bytes of its complaints that we read */
+#define PRIVATE_SERVER "nbd+unix:///?socket=" /* as our own servers are named */
+#define STDERR_MAX 8192                       /* bytes of its complaints that we read */
 
 static char *image_filename(const struct qemu_nbd_image *image, struct err *err);
 static int check_self_contained(const struct qemu_nbd_image *image, struct err *err);
@@ -88,11 +89,31 @@ is_nbd_uri(const char *path)
            strncmp(path, "nbds:", 5) == 0;
 }
 
+/* A server of ours, which serves what is on another host, is all that such an image consists of: a
+ * backing file in its header would be one of this host. */
+static char *
+private_server_filename(const struct qemu_nbd_image *image, const char *socket, struct err *err)
+{
+    auto_json json_t *top =
+        json_pack("{s:s, s:n, s:{s:s, s:{s:s, s:s}}}", "driver", image->format, "backing", "file",
+                  "driver", "nbd", "server", "type", "unix", "path", socket);
+    auto_free char *text = top ? json_dumps(top, JSON_COMPACT) : NULL;
+    char *filename = NULL;
+    if (!text || asprintf(&filename, "json:%s", text) < 0) {
+        err_set(err, ERR_INVALID, "%s: cannot be given to qemu-nbd", image->path);
+        return NULL;
+    }
+    return filename;
+}
+
 /* A json: name, in which a path is a plain string: QEMU finds neither a protocol ("web:1.vmdk") nor
  * an option list ("a,b.img") nor an argument ("-x.img") in it. */
 static char *
 image_filename(const struct qemu_nbd_image *image, struct err *err)
 {
+    if (strncmp(image->path, PRIVATE_SERVER, strlen(PRIVATE_SERVER)) == 0 &&
+        strcmp(image->format, "raw") != 0)
+        return private_server_filename(image, image->path + strlen(PRIVATE_SERVER), err);
     if (is_nbd_uri(image->path)) {
         char *copy = strdup(image->path);
         if (!copy)

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <libxml/parser.h>
 #include <libxml/parserInternals.h>
 #include <libxml/xmlerror.h>
@@ -21,16 +22,22 @@
  * by a hundred thousand elements. */
 
 #define ARENA_BLOCK_BYTES 65536
+#define STREAM_PIECE_BYTES 65536 /* given to libxml2 at once */
 
 struct arena_block {
     struct arena_block *next;
     alignas(max_align_t) char data[];
 };
 
-struct xml_doc {
+struct arena {
     struct arena_block *blocks;
     char *free; /* in the first block */
     size_t free_bytes;
+    size_t taken_bytes;
+};
+
+struct xml_doc {
+    struct arena arena;
     struct xml_node *root;
 };
 
@@ -41,7 +48,16 @@ struct reader {
     struct err *err;
     bool failed;         /* err is set: the first reason counts */
     char complaint[256]; /* libxml2's first, with its line */
-    size_t n_nodes;
+    size_t n_nodes, max_nodes;
+    size_t max_held_bytes; /* of one arena */
+
+    /* Of a stream: the element being cut out has an arena and a count of its own. */
+    const char *cut; /* NULL: nothing is cut out */
+    xml_cut_fn *on_cut;
+    void *cut_arg;
+    size_t cut_depth; /* of the element being cut out, counted as `depth` inside of it; 0: none */
+    size_t nodes_before_cut;
+    struct arena cut_arena;
 
     const char *namespaces[XML_MAX_NAMESPACES];
     size_t n_namespaces;
@@ -68,6 +84,9 @@ static struct xml_node *new_node(struct reader *reader, const char *name, const 
 static int copy_attrs(struct reader *reader, struct xml_node *node, int n_attrs,
                       const xmlChar **attrs);
 static const char *intern(struct reader *reader, const char *ns);
+static void keep_text(struct reader *reader);
+static void cut_end(struct reader *reader);
+static void arena_free(struct arena *arena);
 static void *arena_take(struct reader *reader, size_t bytes, size_t align);
 static char *arena_text(struct reader *reader, const char *text, size_t len);
 static void refuse(struct reader *reader, enum err_kind kind, const char *fmt, ...)
@@ -86,7 +105,24 @@ reader_done(struct reader *reader)
 {
     for (size_t i = 0; i < XML_MAX_DEPTH; i++)
         buf_free(&reader->text[i]);
+    arena_free(&reader->cut_arena);
 }
+
+static const xmlSAXHandler handlers = {
+    .initialized = XML_SAX2_MAGIC,
+    .startElementNs = on_start,
+    .endElementNs = on_end,
+    .characters = on_text,
+    .ignorableWhitespace = on_text,
+    .cdataBlock = on_text,
+    .internalSubset = on_doctype,
+    .externalSubset = on_doctype,
+    .serror = on_complaint,
+};
+
+/* NOENT: otherwise "&amp;" in an attribute reaches us as "&#38;"; with every DOCTYPE refused there
+ * are no entities but the five that XML has. */
+#define PARSE_OPTIONS (XML_PARSE_NONET | XML_PARSE_NOENT)
 
 int
 xml_parse(const char *data, size_t len, const char *name, struct xml_doc **ret_doc, struct err *err)
@@ -99,30 +135,107 @@ xml_parse(const char *data, size_t len, const char *name, struct xml_doc **ret_d
     auto_xml_doc struct xml_doc *doc = calloc(1, sizeof *doc);
     if (!ctxt || !doc)
         return err_errno(err, ENOMEM, "%s", name);
-    AUTO(reader_done) struct reader reader = { .ctxt = ctxt, .name = name, .doc = doc, .err = err };
-    xmlSAXHandler sax = {
-        .initialized = XML_SAX2_MAGIC,
-        .startElementNs = on_start,
-        .endElementNs = on_end,
-        .characters = on_text,
-        .ignorableWhitespace = on_text,
-        .cdataBlock = on_text,
-        .internalSubset = on_doctype,
-        .externalSubset = on_doctype,
-        .serror = on_complaint,
-    };
-    *ctxt->sax = sax;
+    AUTO(reader_done)
+    struct reader reader = { .ctxt = ctxt,
+                             .name = name,
+                             .doc = doc,
+                             .err = err,
+                             .max_nodes = XML_MAX_NODES,
+                             .max_held_bytes = SIZE_MAX };
+    *ctxt->sax = handlers;
     ctxt->userData = &reader;
-    /* With handlers of our own it builds no document and returns NULL. NOENT: otherwise "&amp;" in
-     * an attribute reaches us as "&#38;"; with every DOCTYPE refused there are no entities but the
-     * five that XML has. */
-    xmlCtxtReadMemory(ctxt, len ? data : "", (int)len, NULL, NULL,
-                      XML_PARSE_NONET | XML_PARSE_NOENT);
+    /* With handlers of our own it builds no document and returns NULL. */
+    xmlCtxtReadMemory(ctxt, len ? data : "", (int)len, NULL, NULL, PARSE_OPTIONS);
     if (finish(&reader) < 0)
         return -1;
     *ret_doc = TAKE_PTR(doc);
     return 0;
 }
+
+/* ---- a document that arrives in pieces ---- */
+
+struct xml_stream {
+    struct reader reader;
+    char *name, *cut;
+    uint64_t bytes, max_bytes;
+};
+
+int
+xml_stream_new(const struct xml_stream_spec *spec, struct xml_stream **ret, struct err *err)
+{
+    xmlInitParser();
+    auto_xml_stream struct xml_stream *stream = calloc(1, sizeof *stream);
+    if (!stream)
+        return err_errno(err, ENOMEM, "%s", spec->name);
+    xmlSAXHandler sax = handlers;
+    struct reader *reader = &stream->reader;
+    stream->max_bytes = spec->max_bytes;
+    stream->name = strdup(spec->name);
+    stream->cut = spec->cut ? strdup(spec->cut) : NULL;
+    reader->doc = calloc(1, sizeof *reader->doc);
+    reader->ctxt = xmlCreatePushParserCtxt(&sax, reader, NULL, 0, NULL);
+    if (!stream->name || (spec->cut && !stream->cut) || !reader->doc || !reader->ctxt)
+        return err_errno(err, ENOMEM, "%s", spec->name);
+    xmlCtxtUseOptions(reader->ctxt, PARSE_OPTIONS);
+    reader->name = stream->name;
+    reader->max_nodes = spec->max_nodes;
+    reader->max_held_bytes = spec->max_held_bytes;
+    reader->cut = stream->cut;
+    reader->on_cut = spec->on_cut;
+    reader->cut_arg = spec->arg;
+    *ret = TAKE_PTR(stream);
+    return 0;
+}
+
+int
+xml_stream_feed(struct xml_stream *stream, const void *data, size_t len, struct err *err)
+{
+    struct reader *reader = &stream->reader;
+    reader->err = err;
+    if (reader->failed)
+        return err_set(err, ERR_BUG, "%s: read on after an error", stream->name);
+    if (len > stream->max_bytes - stream->bytes)
+        return err_set(err, ERR_INVALID, "%s: longer than the %" PRIu64 " bytes that are read",
+                       stream->name, stream->max_bytes);
+    stream->bytes += len;
+    for (const char *at = data; len > 0 && !reader->failed;) {
+        int piece = (int)MIN(len, (size_t)STREAM_PIECE_BYTES);
+        if (xmlParseChunk(reader->ctxt, at, piece, 0) != 0 && !reader->ctxt->wellFormed)
+            return finish(reader);
+        at += piece;
+        len -= (size_t)piece;
+    }
+    return reader->failed ? -1 : 0;
+}
+
+int
+xml_stream_end(struct xml_stream *stream, struct xml_doc **ret_doc, struct err *err)
+{
+    struct reader *reader = &stream->reader;
+    reader->err = err;
+    if (reader->failed)
+        return err_set(err, ERR_BUG, "%s: read on after an error", stream->name);
+    xmlParseChunk(reader->ctxt, "", 0, 1);
+    if (finish(reader) < 0)
+        return -1;
+    *ret_doc = TAKE_PTR(reader->doc);
+    return 0;
+}
+
+void
+xml_stream_free(struct xml_stream *stream)
+{
+    if (!stream)
+        return;
+    context_free(&stream->reader.ctxt);
+    reader_done(&stream->reader);
+    xml_doc_free(stream->reader.doc);
+    free(stream->name);
+    free(stream->cut);
+    free(stream);
+}
+
+/* ---- what libxml2 says ---- */
 
 static void
 on_start(void *arg, const xmlChar *name, const xmlChar *prefix, const xmlChar *ns, int n_ns,
@@ -136,9 +249,15 @@ on_start(void *arg, const xmlChar *name, const xmlChar *prefix, const xmlChar *n
         refuse(reader, ERR_INVALID, "elements nested deeper than %d", XML_MAX_DEPTH);
         return;
     }
-    if (reader->n_nodes == XML_MAX_NODES) {
-        refuse(reader, ERR_INVALID, "more than %d elements", XML_MAX_NODES);
+    if (reader->n_nodes == reader->max_nodes) {
+        refuse(reader, ERR_INVALID, "more than %zu elements", reader->max_nodes);
         return;
+    }
+    bool is_cut = reader->cut && reader->cut_depth == 0 && reader->depth > 0 &&
+                  strcmp((const char *)name, reader->cut) == 0;
+    if (is_cut) {
+        reader->cut_depth = reader->depth + 1;
+        reader->nodes_before_cut = reader->n_nodes;
     }
     struct xml_node *node = new_node(reader, (const char *)name, (const char *)ns);
     if (!node || copy_attrs(reader, node, n_attrs, attrs) < 0)
@@ -148,11 +267,14 @@ on_start(void *arg, const xmlChar *name, const xmlChar *prefix, const xmlChar *n
     } else {
         size_t up = reader->depth - 1;
         node->parent = reader->open[up];
-        if (reader->last_child[up])
-            reader->last_child[up]->next = node;
-        else
-            reader->open[up]->first_child = node;
-        reader->last_child[up] = node;
+        /* What is cut out does not hang on its parent, which outlives it. */
+        if (!is_cut) {
+            if (reader->last_child[up])
+                reader->last_child[up]->next = node;
+            else
+                reader->open[up]->first_child = node;
+            reader->last_child[up] = node;
+        }
     }
     reader->open[reader->depth] = node;
     reader->last_child[reader->depth] = NULL;
@@ -214,6 +336,15 @@ on_end(void *arg, const xmlChar *name, const xmlChar *prefix, const xmlChar *ns)
     if (reader->failed || reader->depth == 0)
         return;
     reader->depth--;
+    keep_text(reader);
+    if (reader->cut_depth == reader->depth + 1)
+        cut_end(reader);
+}
+
+/* The text of the element that ends, if it has some. */
+static void
+keep_text(struct reader *reader)
+{
     const struct buf *text = &reader->text[reader->depth];
     if (text->len == 0)
         return;
@@ -227,6 +358,19 @@ on_end(void *arg, const xmlChar *name, const xmlChar *prefix, const xmlChar *ns)
     char *own = arena_text(reader, start, (size_t)(end - start));
     if (own)
         reader->open[reader->depth]->text = own;
+}
+
+static void
+cut_end(struct reader *reader)
+{
+    const struct xml_node *node = reader->open[reader->depth];
+    if (!reader->failed && reader->on_cut(node, reader->cut_arg, reader->err) < 0) {
+        reader->failed = true;
+        xmlStopParser(reader->ctxt);
+    }
+    reader->cut_depth = 0;
+    reader->n_nodes = reader->nodes_before_cut;
+    arena_free(&reader->cut_arena);
 }
 
 static void
@@ -307,7 +451,11 @@ intern(struct reader *reader, const char *ns)
         refuse(reader, ERR_INVALID, "more than %d namespaces", XML_MAX_NAMESPACES);
         return NULL;
     }
+    /* It outlives what is cut out. */
+    size_t cut_depth = reader->cut_depth;
+    reader->cut_depth = 0;
     char *own = arena_text(reader, ns, strlen(ns));
+    reader->cut_depth = cut_depth;
     if (own)
         reader->namespaces[reader->n_namespaces++] = own;
     return own;
@@ -316,25 +464,41 @@ intern(struct reader *reader, const char *ns)
 static void *
 arena_take(struct reader *reader, size_t bytes, size_t align)
 {
-    struct xml_doc *doc = reader->doc;
-    size_t skip = doc->free ? (size_t)(-(uintptr_t)doc->free & (align - 1)) : 0;
-    if (!doc->free || bytes + skip > doc->free_bytes) {
+    struct arena *arena = reader->cut_depth ? &reader->cut_arena : &reader->doc->arena;
+    if (bytes > reader->max_held_bytes || arena->taken_bytes > reader->max_held_bytes - bytes) {
+        refuse(reader, ERR_INVALID, "more than %zu bytes to hold at once", reader->max_held_bytes);
+        return NULL;
+    }
+    size_t skip = arena->free ? (size_t)(-(uintptr_t)arena->free & (align - 1)) : 0;
+    if (!arena->free || bytes + skip > arena->free_bytes) {
         size_t size = MAX(bytes, (size_t)ARENA_BLOCK_BYTES);
         struct arena_block *block = malloc(sizeof *block + size);
         if (!block) {
             refuse(reader, ERR_UNAVAILABLE, "no memory");
             return NULL;
         }
-        block->next = doc->blocks;
-        doc->blocks = block;
-        doc->free = block->data;
-        doc->free_bytes = size;
+        block->next = arena->blocks;
+        arena->blocks = block;
+        arena->free = block->data;
+        arena->free_bytes = size;
         skip = 0;
     }
-    char *taken = doc->free + skip;
-    doc->free += skip + bytes;
-    doc->free_bytes -= skip + bytes;
+    char *taken = arena->free + skip;
+    arena->free += skip + bytes;
+    arena->free_bytes -= skip + bytes;
+    arena->taken_bytes += skip + bytes;
     return taken;
+}
+
+static void
+arena_free(struct arena *arena)
+{
+    while (arena->blocks) {
+        struct arena_block *next = arena->blocks->next;
+        free(arena->blocks);
+        arena->blocks = next;
+    }
+    *arena = (struct arena){ 0 };
 }
 
 static char *
@@ -353,11 +517,7 @@ xml_doc_free(struct xml_doc *doc)
 {
     if (!doc)
         return;
-    while (doc->blocks) {
-        struct arena_block *next = doc->blocks->next;
-        free(doc->blocks);
-        doc->blocks = next;
-    }
+    arena_free(&doc->arena);
     free(doc);
 }
 

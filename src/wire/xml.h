@@ -9,6 +9,7 @@
 #define WIRE_XML_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -50,6 +51,40 @@ xml_doc_cleanup(struct xml_doc **doc)
     xml_doc_free(*doc);
 }
 #define auto_xml_doc AUTO(xml_doc_cleanup)
+
+/* ---- a document that arrives in pieces, and may be long ---- */
+
+/* An element with the name asked for has ended: node is its tree, whose parent is what is kept of
+ * the element around it. Good during the call only. Below 0: reading ends with the error that it
+ * set. */
+typedef int xml_cut_fn(const struct xml_node *node, void *arg, struct err *err);
+
+struct xml_stream_spec {
+    const char *name;      /* for the error's text */
+    uint64_t max_bytes;    /* of the document */
+    size_t max_nodes;      /* elements held at a time, of what is kept and one that is cut out */
+    size_t max_held_bytes; /* memory of either of both */
+    const char *cut; /* local name: such an element (not the root, and not one inside another) is
+                        given to on_cut and then forgotten; NULL: the whole tree is kept */
+    xml_cut_fn *on_cut;
+    void *arg;
+};
+
+struct xml_stream;
+
+int xml_stream_new(const struct xml_stream_spec *spec, struct xml_stream **ret, struct err *err);
+/* Errors as of xml_parse; after one nothing more can be fed. */
+int xml_stream_feed(struct xml_stream *stream, const void *data, size_t len, struct err *err);
+/* The end of the document: what was not cut out. Call it once. */
+int xml_stream_end(struct xml_stream *stream, struct xml_doc **ret_doc, struct err *err);
+void xml_stream_free(struct xml_stream *stream);
+
+static inline void
+xml_stream_cleanup(struct xml_stream **stream)
+{
+    xml_stream_free(*stream);
+}
+#define auto_xml_stream AUTO(xml_stream_cleanup)
 
 /* All of these take a NULL node and then find nothing (NULL), so that lookups chain. */
 

@@ -198,6 +198,131 @@ a_long_namespace_is_kept_once(void **state)
     assert_ptr_equal(xml_next(first, "a")->ns, first->ns);
 }
 
+/* ---- in pieces ---- */
+
+struct pieces {
+    size_t n;
+    char texts[8][64]; /* of each element that was cut out: its name, child texts, its parent */
+    int fail_at;       /* 1: the first; 0: none */
+};
+
+static int
+note_cut(const struct xml_node *node, void *arg, struct err *err)
+{
+    struct pieces *pieces = arg;
+    assert_true(pieces->n < ARRAY_LEN(pieces->texts));
+    char *text = pieces->texts[pieces->n++];
+    size_t len = (size_t)snprintf(text, sizeof pieces->texts[0], "%s(", node->name);
+    for (const struct xml_node *child = node->first_child; child; child = child->next)
+        len += (size_t)snprintf(text + len, sizeof pieces->texts[0] - len, "%s%s", child->text,
+                                child->next ? "," : "");
+    snprintf(text + len, sizeof pieces->texts[0] - len, ")<%s", node->parent->name);
+    if ((int)pieces->n == pieces->fail_at)
+        return err_set(err, ERR_CONFLICT, "enough");
+    return 0;
+}
+
+static int
+stream(const char *text, size_t piece_bytes, struct pieces *pieces, struct xml_doc **ret,
+       struct err *err)
+{
+    auto_xml_stream struct xml_stream *stream = NULL;
+    struct xml_stream_spec spec = { .name = "test.xml",
+                                    .max_bytes = 4000,
+                                    .max_nodes = 20,
+                                    .max_held_bytes = 2048,
+                                    .cut = "item",
+                                    .on_cut = note_cut,
+                                    .arg = pieces };
+    assert_int_equal(xml_stream_new(&spec, &stream, err), 0);
+    size_t len = strlen(text);
+    for (size_t at = 0; at < len; at += piece_bytes)
+        if (xml_stream_feed(stream, text + at, MIN(len - at, piece_bytes), err) < 0)
+            return -1;
+    return xml_stream_end(stream, ret, err);
+}
+
+static void
+pieces_are_cut_out_of_a_stream(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "<?xml version='1.0'?><a xmlns='urn:x'><before>1</before><list><item><n>one</n><n>&lt;"
+        "</n></item> <kept>k</kept><item><item><n>deep</n></item><n>two</n></item><item/>"
+        "<last>l</last></list><after>2</after></a>";
+    for (size_t piece = 1; piece < sizeof text; piece += piece < 20 ? 1 : 37) {
+        auto_xml_doc struct xml_doc *doc = NULL;
+        struct pieces pieces = { 0 };
+        struct err err = ERR_INIT;
+        if (stream(text, piece, &pieces, &doc, &err) < 0)
+            fail_msg("%s", err.text);
+        assert_int_equal(pieces.n, 3);
+        assert_string_equal(pieces.texts[0], "item(one,<)<list");
+        assert_string_equal(pieces.texts[1], "item(,two)<list");
+        assert_string_equal(pieces.texts[2], "item()<list");
+        const struct xml_node *list = xml_find(xml_root(doc), "list");
+        assert_string_equal(xml_text_at(list, "kept"), "k");
+        assert_string_equal(xml_text_at(list, "last"), "l");
+        assert_null(xml_find(list, "item"));
+        assert_string_equal(xml_text_at(xml_root(doc), "after"), "2");
+        assert_string_equal(xml_root(doc)->ns, "urn:x");
+    }
+}
+
+static void
+a_callback_ends_a_stream(void **state)
+{
+    (void)state;
+    struct xml_doc *doc = NULL;
+    struct pieces pieces = { .fail_at = 2 };
+    struct err err = ERR_INIT;
+    assert_int_equal(stream("<a><item/><item/><item/></a>", 100, &pieces, &doc, &err), -1);
+    assert_null(doc);
+    assert_int_equal(pieces.n, 2);
+    assert_int_equal(err.kind, ERR_CONFLICT);
+    assert_string_equal(err.text, "enough");
+}
+
+static void
+assert_stream_refused(const char *text, const char *part)
+{
+    struct xml_doc *doc = NULL;
+    struct pieces pieces = { 0 };
+    struct err err = ERR_INIT;
+    assert_int_equal(stream(text, 7, &pieces, &doc, &err), -1);
+    assert_null(doc);
+    assert_int_equal(err.kind, ERR_INVALID);
+    if (!strstr(err.text, part))
+        fail_msg("'%s' does not say '%s'", err.text, part);
+}
+
+static void
+the_caps_of_a_stream_hold(void **state)
+{
+    (void)state;
+    auto_buf struct buf buf = BUF_INIT(16384);
+    struct err err = ERR_INIT;
+    assert_stream_refused("<!DOCTYPE a><a/>", "DOCTYPE");
+    assert_stream_refused("<a><item>", "not well-formed");
+    assert_stream_refused("", "not");
+    /* Many pieces are fine, each alone is counted. */
+    assert_int_equal(buf_add_str(&buf, "<a><item>", &err), 0);
+    for (int i = 0; i < 25; i++)
+        assert_int_equal(buf_add_str(&buf, "<b/>", &err), 0);
+    assert_stream_refused(buf.data, "more than 20 elements");
+    buf.len = 0;
+    assert_int_equal(buf_add_str(&buf, "<a><item><b>", &err), 0);
+    for (int i = 0; i < 3900; i++)
+        assert_int_equal(buf_add_str(&buf, "x", &err), 0);
+    assert_int_equal(buf_add_str(&buf, "</b></item>", &err), 0);
+    assert_stream_refused(buf.data, "bytes to hold at once");
+    buf.len = 0;
+    assert_int_equal(buf_add_str(&buf, "<a>", &err), 0);
+    while (buf.len < 5000)
+        assert_int_equal(buf_add_str(&buf, "<?p i?>", &err), 0);
+    assert_stream_refused(buf.data, "longer than the 4000 bytes");
+}
+
 int
 main(void)
 {
@@ -209,6 +334,9 @@ main(void)
         cmocka_unit_test(other_encodings_become_utf8),
         cmocka_unit_test(the_caps_hold),
         cmocka_unit_test(a_long_namespace_is_kept_once),
+        cmocka_unit_test(pieces_are_cut_out_of_a_stream),
+        cmocka_unit_test(a_callback_ends_a_stream),
+        cmocka_unit_test(the_caps_of_a_stream_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
