@@ -1,0 +1,1 @@
+"""The parts of lab/vcenter: SOAP, inventory, storage, power, leases, file access."""
