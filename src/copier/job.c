@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,7 +18,7 @@
 
 /* What is open while the job runs. */
 struct work {
-    const struct job *job;
+    struct job *job;
     const char *final; /* name of the target */
     char *image;       /* what is written: final, or final.part */
     char *map_path;    /* NULL: in memory */
@@ -42,6 +43,8 @@ static int copy_and_verify(struct work *w, struct job *job, struct err *err);
 static int put_in_place(struct work *w, struct err *err);
 static void leave_behind(struct work *w, struct err *err);
 static json_t *describe(const struct work *w, const struct job *job, int64_t elapsed_ns);
+static void job_source_spec(struct job *job, struct source_spec *ret);
+static void wipe_secrets(json_t *start);
 
 static void
 work_done(struct work *w)
@@ -52,6 +55,23 @@ work_done(struct work *w)
     extent_free(&w->ranges);
     free(w->image);
     free(w->map_path);
+}
+
+int
+job_prepare(struct job *job, struct err *err)
+{
+    struct source_spec spec;
+    job_source_spec(job, &spec);
+    if (source_kind_find(copier_program.kinds, &spec, &job->kind, err) < 0)
+        return -1;
+    return job->kind->prepare ? job->kind->prepare(&spec, err) : 0;
+}
+
+void
+job_finish(struct job *job)
+{
+    if (job->kind && job->kind->finish)
+        job->kind->finish();
 }
 
 int
@@ -136,17 +156,12 @@ check_final(const struct work *w, struct err *err)
 static int
 open_source(struct work *w, struct err *err)
 {
-    const json_t *source = json_object_get(w->job->start, "source");
-    struct source_spec spec = {
-        .uri = json_get_str(source, "uri", NULL),
-        .format = json_get_str(source, "format", NULL),
-        .member = json_get_str(source, "member", NULL),
-        .window_offset = json_get_u64(source, "window_offset", 0),
-        .window_bytes = json_get_u64(source, "window_bytes", 0),
-        .gzip = json_get_bool(source, "gzip", false),
-        .capacity_bytes = json_get_u64(w->job->start, "capacity_bytes", 0),
-    };
-    return source_open(&spec, &w->source, err);
+    struct job *job = w->job;
+    struct source_spec spec;
+    job_source_spec(job, &spec);
+    int r = source_open(job->kind, &spec, &w->source, err);
+    wipe_secrets(job->start);
+    return r;
 }
 
 static int
@@ -185,6 +200,7 @@ open_target(struct work *w, bool create, struct err *err)
         .bytes = w->source->bytes,
         .create = create,
         .preallocate = json_get_bool(target_json(w), "preallocate", false),
+        .open_nbd = copier_program.open_nbd,
     };
     if (target_open(&spec, &w->target, err) < 0)
         return false;
@@ -364,7 +380,9 @@ put_in_place(struct work *w, struct err *err)
 static bool
 may_be_resumed(const struct work *w, const struct err *err)
 {
-    bool worth = err->kind == ERR_IO || err->kind == ERR_UNAVAILABLE || err->kind == ERR_CANCELLED;
+    /* Denied: a session that ended, a password that was changed while it ran. */
+    bool worth = err->kind == ERR_IO || err->kind == ERR_UNAVAILABLE ||
+                 err->kind == ERR_CANCELLED || err->kind == ERR_DENIED;
     return worth && w->map_path && w->map && w->source->identity[0] != '\0';
 }
 
@@ -398,11 +416,85 @@ static json_t *
 describe(const struct work *w, const struct job *job, int64_t elapsed_ns)
 {
     const struct copy_progress *p = &job->progress;
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "capacity_bytes",
-                     (json_int_t)w->source->bytes, "data_bytes",
-                     (json_int_t)atomic_load(&p->data_bytes), "zero_bytes",
-                     (json_int_t)atomic_load(&p->zero_bytes), "resumed_bytes",
-                     (json_int_t)atomic_load(&p->known_bytes), "read_bytes",
-                     (json_int_t)atomic_load(&p->read_bytes), "elapsed_ns", (json_int_t)elapsed_ns,
-                     "verified", atomic_load(&job->stage) == JOB_STAGE_VERIFY);
+    json_t *detail = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "capacity_bytes", (json_int_t)w->source->bytes,
+        "data_bytes", (json_int_t)atomic_load(&p->data_bytes), "zero_bytes",
+        (json_int_t)atomic_load(&p->zero_bytes), "resumed_bytes",
+        (json_int_t)atomic_load(&p->known_bytes), "read_bytes",
+        (json_int_t)atomic_load(&p->read_bytes), "elapsed_ns", (json_int_t)elapsed_ns, "verified",
+        atomic_load(&job->stage) == JOB_STAGE_VERIFY);
+    const struct source_digest *digest = w->source->digest;
+    if (detail && digest) {
+        json_object_set_new(detail, "stream_bytes", json_integer((json_int_t)digest->bytes));
+        json_object_set_new(detail, "stream_sha1", json_string(digest->sha1));
+        json_object_set_new(detail, "stream_sha256", json_string(digest->sha256));
+    }
+    return detail;
+}
+
+/* ---- what the start message says of the source ---- */
+
+static unsigned
+get_unsigned(const json_t *obj, const char *key)
+{
+    return (unsigned)MIN(json_get_u64(obj, key, 0), (uint64_t)UINT_MAX);
+}
+
+/* The strings are those of the message. */
+static void
+fill_remote(struct job *job, const json_t *source, struct source_remote *ret)
+{
+    *ret = (struct source_remote){
+        .name = json_get_str(source, "name", NULL),
+        .identity = json_get_str(source, "identity", NULL),
+        .uri = json_get_str(source, "uri", NULL),
+        .cookie = json_get_str(source, "cookie", NULL),
+        .thumbprint = json_get_str(source, "thumbprint", NULL),
+        .ca = json_get_str(source, "ca", NULL),
+        .connections = get_unsigned(source, "connections"),
+        .libdir = json_get_str(source, "libdir", NULL),
+        .config = json_get_str(source, "config", NULL),
+        .server = json_get_str(source, "server", NULL),
+        .port = get_unsigned(source, "port"),
+        .nfc_port = get_unsigned(source, "nfc_port"),
+        .user = json_get_str(source, "user", NULL),
+        .password = json_get_str(source, "password", NULL),
+        .vm = json_get_str(source, "vm", NULL),
+        .snapshot = json_get_str(source, "snapshot", NULL),
+        .path = json_get_str(source, "path", NULL),
+        .transports = json_get_str(source, "transports", NULL),
+        .renew = need_ask,
+        .renew_arg = &job->need,
+    };
+}
+
+static void
+job_source_spec(struct job *job, struct source_spec *ret)
+{
+    const json_t *source = json_object_get(job->start, "source");
+    *ret = (struct source_spec){
+        .kind = json_get_str(source, "kind", NULL),
+        .uri = json_get_str(source, "uri", NULL),
+        .format = json_get_str(source, "format", NULL),
+        .member = json_get_str(source, "member", NULL),
+        .window_offset = json_get_u64(source, "window_offset", 0),
+        .window_bytes = json_get_u64(source, "window_bytes", 0),
+        .gzip = json_get_bool(source, "gzip", false),
+        .capacity_bytes = json_get_u64(job->start, "capacity_bytes", 0),
+    };
+    ret->remote.name = json_get_str(source, "name", NULL);
+    ret->remote.identity = json_get_str(source, "identity", NULL);
+    if (ret->kind && strcmp(ret->kind, "file") != 0)
+        fill_remote(job, source, &ret->remote);
+}
+
+/* The source has its own copies of what it still needs. */
+static void
+wipe_secrets(json_t *start)
+{
+    json_t *source = json_object_get(start, "source");
+    json_wipe_str(source, "password");
+    json_wipe_str(source, "cookie");
+    if (strcmp(json_get_str(source, "kind", ""), "export") == 0)
+        json_wipe_str(source, "uri");
 }

@@ -1,13 +1,16 @@
-/* vmferry-copy: one disk, from a source to a target, on behalf of the process at descriptor 3.
+/* vmferry-copy and vmferry-copy-vddk: one disk, from a source to a target, on behalf of the process
+ * at descriptor 3. What the one can and the other cannot is in copier/program.h.
  *
  * Two threads besides those of the copy: this one talks to the parent, the other runs the job. When
- * the parent goes away, so does the copy (it is resumable).
+ * the parent goes away, so does the copy (it is resumable). Some sources have to be prepared, and
+ * cleared away, on the main thread while there is no other one.
  */
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -39,9 +42,10 @@ log_to_parent(enum log_level level, const char *text, void *arg)
     static const char *const names[] = { "error", "warning", "info", "debug" };
     struct err ignored;
     (void)arg;
-    ipc_send(IPC_CHILD_FD,
-             json_pack("{s:s, s:s, s:s}", "type", "log", "level", names[level], "text", text),
-             &ignored);
+    ipc_send(
+        IPC_CHILD_FD,
+        json_pack("{s:s, s:s, s:o}", "type", "log", "level", names[level], "text", json_text(text)),
+        &ignored);
 }
 
 static void *
@@ -97,6 +101,8 @@ obey_wish(struct job *job, const json_t *msg)
         atomic_store(&job->progress.stop, true);
     else if (strcmp(wish, "limit") == 0)
         rate_set(&job->rate, json_get_u64(msg, "limit_bytes_s", 0));
+    else if (need_answer(&job->need, msg))
+        log_debug("there is a new %s", wish);
     else
         log_debug("unknown wish '%s'", wish);
 }
@@ -132,6 +138,19 @@ talk(struct job_thread *t)
 }
 
 static int
+run_job(struct job_thread *t)
+{
+    if (job_prepare(&t->job, &t->err) < 0)
+        return -1;
+    int r = pthread_create(&t->thread, NULL, job_main, t);
+    if (r != 0)
+        return err_errno(&t->err, r, "start a thread");
+    talk(t);
+    pthread_join(t->thread, NULL);
+    return t->result;
+}
+
+static int
 run(struct err *err)
 {
     auto_json json_t *start = NULL;
@@ -139,15 +158,16 @@ run(struct err *err)
         return -1;
     struct job_thread t = { .job = { .start = start } };
     rate_init(&t.job.rate, json_get_u64(start, "limit_bytes_s", 0));
-    int r = pthread_create(&t.thread, NULL, job_main, &t);
-    if (r != 0)
-        return err_errno(err, r, "start a thread");
-    talk(&t);
-    pthread_join(t.thread, NULL);
+    need_init(&t.job.need, &t.job.progress.stop);
+    int r = run_job(&t);
+    need_done(&t.job.need);
     rate_done(&t.job.rate);
-    if (ipc_send_result(IPC_CHILD_FD, t.result < 0 ? &t.err : NULL, t.detail, err) < 0)
+    int sent = ipc_send_result(IPC_CHILD_FD, r < 0 ? &t.err : NULL, t.detail, err);
+    /* After the result: what a foreign library does at its end cannot take it back. */
+    job_finish(&t.job);
+    if (sent < 0)
         return -1;
-    return t.result < 0 ? 1 : 0;
+    return r < 0 ? 1 : 0;
 }
 
 int
@@ -155,13 +175,16 @@ main(void)
 {
     struct err err = ERR_INIT;
     if (fcntl(IPC_CHILD_FD, F_GETFD) < 0) {
-        fprintf(stderr, "vmferry-copy: is started by vmferry; use 'vmferry copy'\n");
+        fprintf(stderr, "%s: is started by vmferry; use 'vmferry copy'\n", copier_program.name);
         return 2;
     }
+    /* Passwords and cookies pass through here: no core dump, no ptrace by the same user. */
+    prctl(PR_SET_DUMPABLE, 0);
+    json_wipe_freed();
     signal(SIGPIPE, SIG_IGN);
-    log_setup("vmferry-copy", LOG_LEVEL_INFO, log_to_parent, NULL);
+    log_setup(copier_program.name, LOG_LEVEL_INFO, log_to_parent, NULL);
     int r = run(&err);
     if (r < 0)
-        fprintf(stderr, "vmferry-copy: %s\n", err.text);
+        fprintf(stderr, "%s: %s\n", copier_program.name, err.text);
     return r < 0 ? 1 : r;
 }

@@ -18,6 +18,7 @@ struct byte_input {
     bool own_fd;
     bool is_file;                  /* pread at raw_offset; else read */
     uint64_t raw_offset, raw_left; /* of the file; raw_left UINT64_MAX for a pipe */
+    struct byte_giver giver;       /* in place of fd */
 
     /* What was read and not given out: of the raw bytes, and behind gzip. */
     uint8_t *raw;
@@ -79,6 +80,16 @@ byte_input_pipe(int fd, const char *name, bool gzip, struct byte_input **ret, st
 }
 
 int
+byte_input_given(const struct byte_giver *giver, const char *name, struct byte_input **ret,
+                 struct err *err)
+{
+    if (input_new(name, false, ret, err) < 0)
+        return -1;
+    (*ret)->giver = *giver;
+    return 0;
+}
+
+int
 byte_input_memory(const void *data, size_t len, struct byte_input **ret, struct err *err)
 {
     if (input_new("memory", false, ret, err) < 0)
@@ -108,6 +119,8 @@ static int
 fill_raw(struct byte_input *in, struct err *err)
 {
     in->raw_pos = in->raw_len = 0;
+    if (in->giver.give)
+        return in->giver.give(in->giver.arg, in->raw, CHUNK_BYTES, &in->raw_len, err);
     size_t want = (size_t)MIN(in->raw_left, CHUNK_BYTES);
     if (want == 0 || in->fd < 0)
         return 0;

@@ -1,4 +1,5 @@
-/* Bytes in the order in which they come: from a part of a file, from a pipe, gzip-ed or not. */
+/* Bytes in the order in which they come: from a part of a file, from a pipe, from whoever gives
+ * them, gzip-ed or not. */
 #ifndef DISK_BYTE_INPUT_H
 #define DISK_BYTE_INPUT_H
 
@@ -11,6 +12,14 @@ int byte_input_file(int fd, uint64_t offset, uint64_t bytes, const char *name, b
                     struct byte_input **ret, struct err *err);
 /* A pipe or socket, to its end; fd stays the caller's. */
 int byte_input_pipe(int fd, const char *name, bool gzip, struct byte_input **ret, struct err *err);
+/* From a function that fills exactly len bytes, less only at the end; arg must outlive the input.
+ */
+struct byte_giver {
+    int (*give)(void *arg, void *data, size_t len, size_t *ret_got, struct err *err);
+    void *arg;
+};
+int byte_input_given(const struct byte_giver *giver, const char *name, struct byte_input **ret,
+                     struct err *err);
 /* A piece of memory (tests, fuzzing); it must outlive the input. */
 int byte_input_memory(const void *data, size_t len, struct byte_input **ret, struct err *err);
 void byte_input_close(struct byte_input *in);

@@ -35,6 +35,7 @@
  */
 struct request {
     uint64_t offset;  /* bytes, into the virtual disk */
+    uint64_t run_end; /* up to here the same lane will read on; at least the end of this one */
     size_t len;       /* bytes, 1 to REQUEST_BYTES */
     uint8_t *data;    /* REQUEST_BYTES, IO_ALIGN-aligned, belongs to the lane */
     uint32_t present; /* bit i: cluster i holds data to store (a stream may bring only some) */

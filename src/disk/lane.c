@@ -137,8 +137,11 @@ void *
 lane_main(void *arg)
 {
     struct lane *lane = arg;
+    struct source *source = lane->copy->spec->source;
     struct err err = ERR_INIT;
     int r = 0;
+    if (source->ops->begin)
+        source->ops->begin(source, lane->number);
     while (r == 0 && !(lane->ended && lane_is_idle(lane))) {
         if (copy_is_stopped(lane->copy))
             break;
@@ -152,6 +155,8 @@ lane_main(void *arg)
     }
     if (r < 0)
         copy_fail(lane->copy, &err);
+    if (source->ops->end)
+        source->ops->end(source, lane->number);
     return NULL;
 }
 
@@ -177,6 +182,18 @@ store_zero(struct lane *lane, uint64_t offset, uint64_t len, struct err *err)
     return 0;
 }
 
+/* The next request of the lane's run. */
+static int
+take_of_run(struct lane *lane, struct request *req)
+{
+    req->offset = lane->run_at;
+    req->len = (size_t)MIN(REQUEST_BYTES, lane->run_end - lane->run_at);
+    req->run_end = lane->run_end;
+    req->present = UINT32_MAX;
+    lane->run_at += req->len;
+    return 1;
+}
+
 /* The next range into req. 1: got one; 0: the end. */
 static int
 next_range(struct lane *lane, struct request *req, struct err *err)
@@ -186,6 +203,8 @@ next_range(struct lane *lane, struct request *req, struct err *err)
     req->overwrites = false;
     if (source->ops->next && !copy->plan.only_zero)
         return source->ops->next(source, lane->number, req, err);
+    if (lane->run_at < lane->run_end)
+        return take_of_run(lane, req);
     for (;;) {
         uint64_t offset, len;
         int step = plan_next(&copy->plan, &offset, &len, err);
@@ -194,10 +213,9 @@ next_range(struct lane *lane, struct request *req, struct err *err)
         if (step == PLAN_END)
             return 0;
         if (step == PLAN_DATA) {
-            req->offset = offset;
-            req->len = (size_t)len;
-            req->present = UINT32_MAX;
-            return 1;
+            lane->run_at = offset;
+            lane->run_end = offset + len;
+            return take_of_run(lane, req);
         }
         if (store_zero(lane, offset, len, err) < 0)
             return -1;
@@ -294,22 +312,24 @@ store_request(struct lane *lane, struct request *req, struct err *err)
     return 0;
 }
 
+/* One of them: so that the next read is begun before the next one is looked at, and reads that came
+ * all at once do not go out all at once again. */
 static int
 process_ready(struct lane *lane, struct err *err)
 {
-    struct request *req;
-    while ((req = lane_pop(lane, &lane->ready))) {
-        if (req->err.kind != ERR_NONE) {
-            *err = req->err;
-            return -1;
-        }
-        atomic_fetch_add(&lane->copy->progress->read_bytes, request_present_bytes(req));
-        req->pending = 1; /* ours, so that it does not end before all its writes have begun */
-        lane_push(lane, &lane->writing, req);
-        if (store_request(lane, req, err) < 0)
-            return -1;
-        request_write_done(req, 0, NULL);
+    struct request *req = lane_pop(lane, &lane->ready);
+    if (!req)
+        return 0;
+    if (req->err.kind != ERR_NONE) {
+        *err = req->err;
+        return -1;
     }
+    atomic_fetch_add(&lane->copy->progress->read_bytes, request_present_bytes(req));
+    req->pending = 1; /* ours, so that it does not end before all its writes have begun */
+    lane_push(lane, &lane->writing, req);
+    if (store_request(lane, req, err) < 0)
+        return -1;
+    request_write_done(req, 0, NULL);
     return 0;
 }
 

@@ -41,6 +41,8 @@ struct lane {
     struct request *requests;
     uint8_t *buffers;
     bool ended; /* nothing more to read */
+    /* What the plan gave and was not asked for yet; bytes. */
+    uint64_t run_at, run_end;
     /* A flush on a shared connection may complete requests from the checkpoint's thread. */
     pthread_mutex_t lock;
     struct request_list free, reading, ready, writing;

@@ -184,6 +184,16 @@ zero_until(const struct plan *plan, uint64_t position)
     return MAX(end, position);
 }
 
+/* The most that one step gives: smaller towards the end, so that no lane works on alone. */
+static uint64_t
+longest_step(const struct plan *plan)
+{
+    const struct source *source = plan->source;
+    uint64_t share = (source->bytes - plan->position) / (2 * MAX(source->n_lanes, 1u));
+    uint64_t run = MIN(source->run_bytes, round_down(share, REQUEST_BYTES));
+    return MAX(run, REQUEST_BYTES);
+}
+
 /* Where the data that position stands in ends; behind the last extent that is known nothing can be
  * said. */
 static uint64_t
@@ -191,7 +201,7 @@ data_until(const struct plan *plan, uint64_t end)
 {
     const struct extent *last = &plan->extents.extents[plan->extents.n - 1];
     uint64_t at = plan->position;
-    end = MIN(end, plan->position + REQUEST_BYTES);
+    end = MIN(end, plan->position + longest_step(plan));
     end = MIN(end, round_up(last->offset + last->len, CLUSTER_BYTES));
     do
         at = MIN(at + CLUSTER_BYTES, end);

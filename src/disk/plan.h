@@ -32,8 +32,9 @@ void plan_done(struct plan *plan);
 /* Start again from the first range. */
 void plan_rewind(struct plan *plan);
 
-/* The next step: PLAN_DATA sets *ret_offset and *ret_len (at most REQUEST_BYTES), PLAN_ZERO a range
- * of any length that is zero; both in whole clusters. -1: error. Any thread. */
+/* The next step: PLAN_DATA sets *ret_offset and *ret_len (at most REQUEST_BYTES, or the source's
+ * run_bytes), PLAN_ZERO a range of any length that is zero; both in whole clusters. -1: error. Any
+ * thread. */
 int plan_next(struct plan *plan, uint64_t *ret_offset, uint64_t *ret_len, struct err *err);
 
 /* Is this cluster in the ranges and not known? What a stream asks. Any thread. */

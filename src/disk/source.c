@@ -1,36 +1,34 @@
 #include "disk/source.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <linux/fs.h>
-#include <unistd.h>
 
-#include "base/cleanup.h"
-#include "base/fd.h"
-#include "disk/byte-input.h"
-#include "disk/vmdk-stream.h"
-#include "wire/image-format.h"
-#include "wire/tar.h"
-
-static int open_by_kind(const struct source_spec *spec, struct source **ret, struct err *err);
-static int open_stdin(const struct source_spec *spec, struct source **ret, struct err *err);
-static int open_file(const struct source_spec *spec, struct source **ret, struct err *err);
-static int open_image(const struct source_spec *spec, struct file_window window,
-                      const char *identity, struct source **ret, struct err *err);
-static int find_window(const struct source_spec *spec, int fd, struct file_window *ret,
-                       struct err *err);
+#include <xxhash.h>
 
 int
-source_open(const struct source_spec *spec, struct source **ret, struct err *err)
+source_kind_find(const struct source_kind *const *kinds, const struct source_spec *spec,
+                 const struct source_kind **ret, struct err *err)
+{
+    const char *name = spec->kind ? spec->kind : "file";
+    for (; *kinds; kinds++)
+        if (strcmp((*kinds)->name, name) == 0) {
+            *ret = *kinds;
+            return 0;
+        }
+    return err_set(err, ERR_INVALID,
+                   "a source of kind '%s' cannot be read by this program: vmferry-copy-vddk reads "
+                   "'vddk' and nothing else, vmferry-copy all other kinds",
+                   name);
+}
+
+int
+source_open(const struct source_kind *kind, const struct source_spec *spec, struct source **ret,
+            struct err *err)
 {
     struct source *src = NULL;
-    if (open_by_kind(spec, &src, err) < 0)
+    if (kind->open(spec, &src, err) < 0)
         return -1;
     uint64_t told = spec->capacity_bytes;
     uint64_t apart = told > src->bytes ? told - src->bytes : src->bytes - told;
@@ -65,159 +63,29 @@ source_check_unchanged(const struct source *src, struct err *err)
     return src->witness ? source_witness_check(src->witness, err) : 0;
 }
 
+void
+source_set_identity(struct source *src, const char *kind, const char *text)
+{
+    if (!text || text[0] == '\0') {
+        src->identity[0] = '\0';
+        return;
+    }
+    int len =
+        snprintf(src->identity, sizeof src->identity, "%s %" PRIu64 " %s", kind, src->bytes, text);
+    if (len < (int)sizeof src->identity)
+        return;
+    XXH128_canonical_t hash;
+    XXH128_canonicalFromHash(&hash, XXH3_128bits(text, strlen(text)));
+    len = snprintf(src->identity, sizeof src->identity, "%s %" PRIu64 " xxh128:", kind, src->bytes);
+    for (size_t i = 0; i < sizeof hash.digest; i++)
+        len += snprintf(src->identity + len, sizeof src->identity - (size_t)len, "%02x",
+                        hash.digest[i]);
+}
+
 unsigned
 source_lanes_for_cpus(unsigned max)
 {
     cpu_set_t set;
     int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
     return MIN(MAX((unsigned)n, 2u), max);
-}
-
-static int
-open_by_kind(const struct source_spec *spec, struct source **ret, struct err *err)
-{
-    if (!spec->uri)
-        return source_zero_open(spec->capacity_bytes, ret, err);
-    if (strcmp(spec->uri, "-") == 0)
-        return open_stdin(spec, ret, err);
-    if (strncmp(spec->uri, "nbd", 3) == 0 && strstr(spec->uri, "://"))
-        return source_nbd_open(spec->uri, spec->uri, ret, err);
-    return open_file(spec, ret, err);
-}
-
-static int
-open_stdin(const struct source_spec *spec, struct source **ret, struct err *err)
-{
-    if (spec->format && strcmp(spec->format, "vmdk") != 0)
-        return err_set(err, ERR_INVALID,
-                       "standard input: format '%s' cannot be read from a pipe, only a "
-                       "streamOptimized VMDK can; give a file or an NBD URI",
-                       spec->format);
-    struct byte_input *in;
-    if (byte_input_pipe(STDIN_FILENO, "standard input", spec->gzip, &in, err) < 0)
-        return -1;
-    return source_vmdk_open(in, "", ret, err);
-}
-
-static int
-check_regular(const struct source_spec *spec, int fd, struct err *err)
-{
-    struct stat st;
-    if (fstat(fd, &st) < 0)
-        return err_errno(err, errno, "%s: stat", spec->uri);
-    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-        return err_set(err, ERR_INVALID, "%s: not a file or block device", spec->uri);
-    return 0;
-}
-
-static void
-witness_cleanup(struct source_witness **witness)
-{
-    source_witness_close(*witness);
-}
-
-static int
-open_file(const struct source_spec *spec, struct source **ret, struct err *err)
-{
-    /* Not to wait for the other end of a FIFO. */
-    auto_close int fd = open(spec->uri, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0)
-        return err_errno(err, errno, "%s: open", spec->uri);
-    struct file_window window;
-    AUTO(witness_cleanup) struct source_witness *witness = NULL;
-    if (check_regular(spec, fd, err) < 0 || find_window(spec, fd, &window, err) < 0 ||
-        source_witness_open(fd, spec->uri, window.offset, window.bytes, &witness, err) < 0)
-        return -1;
-    window.fd = TAKE_FD(fd);
-    if (open_image(spec, window, source_witness_text(witness), ret, err) < 0)
-        return -1;
-    (*ret)->witness = TAKE_PTR(witness);
-    return 0;
-}
-
-/* By what it holds; window.fd is taken over. */
-static int
-open_image(const struct source_spec *spec, struct file_window window, const char *identity,
-           struct source **ret, struct err *err)
-{
-    auto_close int fd = window.fd;
-    const char *name = spec->member ? spec->member : spec->uri;
-
-    uint8_t head[4096] = { 0 };
-    struct byte_input *in = NULL;
-    if (spec->gzip) {
-        if (byte_input_file(TAKE_FD(fd), window.offset, window.bytes, name, true, &in, err) < 0)
-            return -1;
-        return source_vmdk_open(in, identity, ret, err);
-    }
-    if (fd_pread(fd, head, (size_t)MIN(window.bytes, sizeof head), window.offset, name, err) < 0)
-        return -1;
-    const char *format = spec->format ? spec->format : image_format_of(head, sizeof head);
-    if (strcmp(format, "vmdk") == 0 && vmdk_is_stream(head)) {
-        if (byte_input_file(TAKE_FD(fd), window.offset, window.bytes, name, false, &in, err) < 0)
-            return -1;
-        return source_vmdk_open(in, identity, ret, err);
-    }
-    if (strcmp(format, "raw") != 0) {
-        struct source_spec of_window = *spec;
-        if (spec->member || spec->window_bytes) {
-            of_window.window_offset = window.offset;
-            of_window.window_bytes = window.bytes;
-        }
-        if (source_qemu_open(&of_window, format, ret, err) < 0)
-            return -1;
-    } else {
-        window.fd = TAKE_FD(fd);
-        if (source_file_open(name, window, ret, err) < 0)
-            return -1;
-    }
-    snprintf((*ret)->identity, sizeof(*ret)->identity, "%s", identity);
-    return 0;
-}
-
-static int
-file_bytes(int fd, const char *name, uint64_t *ret, struct err *err)
-{
-    struct stat st;
-    if (fstat(fd, &st) < 0)
-        return err_errno(err, errno, "%s: stat", name);
-    if (!S_ISBLK(st.st_mode)) {
-        *ret = (uint64_t)st.st_size;
-        return 0;
-    }
-    if (ioctl(fd, BLKGETSIZE64, ret) < 0)
-        return err_errno(err, errno, "%s: ask for its size", name);
-    return 0;
-}
-
-static int
-find_window(const struct source_spec *spec, int fd, struct file_window *ret, struct err *err)
-{
-    struct file_window window = { .fd = -1,
-                                  .offset = spec->window_offset,
-                                  .bytes = spec->window_bytes };
-    uint64_t bytes, end;
-    if (file_bytes(fd, spec->uri, &bytes, err) < 0)
-        return -1;
-    if (spec->member) {
-        auto_tar_index struct tar_index index = { 0 };
-        if (tar_index_read(fd, spec->uri, &index, err) < 0)
-            return -1;
-        const struct tar_member *member = tar_find(&index, spec->member);
-        if (!member)
-            return err_set(err, ERR_NOT_FOUND, "%s: has no member '%s'", spec->uri, spec->member);
-        window.offset = member->offset;
-        window.bytes = member->bytes;
-    }
-    if (window.bytes == 0 && window.offset <= bytes && !spec->member)
-        window.bytes = bytes - window.offset;
-    if (!checked_add(window.offset, window.bytes, &end) || end > bytes)
-        return err_set(err, ERR_INVALID,
-                       "%s: %" PRIu64 " bytes at %" PRIu64 " lie outside the file of %" PRIu64
-                       " bytes",
-                       spec->uri, window.bytes, window.offset, bytes);
-    if (window.bytes == 0)
-        return err_set(err, ERR_INVALID, "%s: is empty", spec->uri);
-    *ret = window;
-    return 0;
 }

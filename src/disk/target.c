@@ -18,8 +18,15 @@ target_open(const struct target_spec *spec, struct target **ret, struct err *err
     if (spec->bytes == 0 || spec->bytes > DISK_MAX_BYTES)
         return err_set(err, ERR_INVALID, "%s: a disk of %llu bytes is out of range", spec->uri,
                        (unsigned long long)spec->bytes);
-    if (strncmp(spec->uri, "nbd", 3) == 0 && strstr(spec->uri, "://"))
-        return target_nbd_open(spec, ret, err);
+    if (strncmp(spec->uri, "nbd", 3) == 0 && strstr(spec->uri, "://")) {
+        if (spec->open_nbd)
+            return spec->open_nbd(spec, ret, err);
+        return err_set(err, ERR_INVALID,
+                       "%s: a disk that is read with VMware's library cannot be written to an NBD "
+                       "server, because the libraries for both do not go together in one process; "
+                       "write it to a file or a block device, or read it by another transport",
+                       spec->uri);
+    }
     if (strcmp(spec->format, "raw") == 0)
         return target_raw_open(spec, ret, err);
     if (strcmp(spec->format, "qcow2") == 0)

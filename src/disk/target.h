@@ -61,6 +61,9 @@ struct target_spec {
     uint64_t bytes;     /* size of the disk to hold */
     bool create;        /* a new, empty image (a file is truncated); else open what is there */
     bool preallocate;   /* raw files: reserve the room first */
+
+    /* target_nbd_open; NULL in a program that does without libnbd: NBD is refused there. */
+    int (*open_nbd)(const struct target_spec *spec, struct target **ret, struct err *err);
 };
 
 /* ERR_CONFLICT: in use. ERR_INVALID: too small, not an image of ours. Nothing is left behind by a

@@ -79,7 +79,9 @@ copy_disk(struct migration *m, size_t i, struct err *err)
         .verify = m->job->verify,
     };
     struct copy_view view = { m, i };
-    struct copy_watch watch = { show_progress, show_log, ask_wish, &view };
+    struct copy_watch watch = {
+        .progress = show_progress, .log = show_log, .wish = ask_wish, .arg = &view
+    };
     struct copy_result result;
     if (copy_run(&request, &watch, &result, err) < 0)
         return -1;

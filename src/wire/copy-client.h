@@ -1,4 +1,8 @@
-/* One disk through vmferry-copy: for `vmferry copy` and for the stage base_copy. */
+/* One disk through a copy process: for `vmferry copy` and for the stage base_copy.
+ *
+ * vmferry-copy, or vmferry-copy-vddk for what is read with VMware's library. A crash of that
+ * library costs one process: it is started again and goes on from the map.
+ */
 #ifndef WIRE_COPY_CLIENT_H
 #define WIRE_COPY_CLIENT_H
 
@@ -8,12 +12,43 @@
 #include "base/err.h"
 #include "wire/child.h"
 
+/* A disk behind a server that asks who we are. All strings stay the caller's; NULL is what the
+ * comment says, or "there is none". docs/protocol.md has the same, key by key. */
+struct copy_remote {
+    const char *kind;     /* "vddk", "https" or "export" */
+    const char *name;     /* for errors and logs: "[ds1] web01/web01.vmdk" */
+    const char *identity; /* what stands for the same bytes (machine, disk, snapshot, changeId); ""
+                             or NULL: not known, so no resume */
+    const char *uri;      /* https, export: the file, the lease's URL (a secret) */
+    const char *cookie;   /* "vmware_soap_session=..."; a secret */
+    const char *thumbprint; /* of the server; NULL: by CA (vddk: unchecked by some libraries) */
+    const char *ca;         /* https, export: PEM file; NULL: the system's */
+    unsigned connections;   /* https; 0: choose */
+
+    /* vddk */
+    const char *libdir; /* where the library is, itself or in lib64/; must be there */
+    const char *config; /* NULL: the library's own default */
+    const char *server; /* NULL: path is a file of this host */
+    unsigned port;      /* 0: 443 */
+    unsigned nfc_port;  /* 0: 902 */
+    const char *user;
+    const char *password;   /* a secret; needed beside a cookie, too */
+    const char *vm;         /* "moref=vm-16" */
+    const char *snapshot;   /* moref; NULL: the disk as it is now */
+    const char *path;       /* as the snapshot's configuration has it */
+    const char *transports; /* colon-separated; NULL: "nbdssl:nbd" */
+};
+
 struct copy_request {
+    const struct copy_remote
+        *remote;               /* NULL: source_uri and the next eight fields say what it is */
     const char *source_uri;    /* path or NBD URI; "-": a stream on stdin_fd; NULL: an empty disk */
     const char *source_format; /* qemu's name; NULL: look at the header */
-    const char *source_member; /* name of a disk in the OVA at source_uri, or NULL */
-    uint64_t window_offset;    /* bytes; the image is this part of the file ... */
-    uint64_t window_bytes;     /* ... 0: all of it */
+    const char *source_name;   /* of an NBD source, for errors; NULL: its URI */
+    const char *source_identity; /* of an NBD source, as copy_remote.identity; NULL: URI and size */
+    const char *source_member;   /* name of a disk in the OVA at source_uri, or NULL */
+    uint64_t window_offset;      /* bytes; the image is this part of the file ... */
+    uint64_t window_bytes;       /* ... 0: all of it */
     bool gzip;
     int stdin_fd; /* -1: none */
 
@@ -44,6 +79,10 @@ struct copy_result {
     uint64_t capacity_bytes, data_bytes, zero_bytes;
     uint64_t resumed_bytes; /* were there from an earlier run */
     int64_t elapsed_ns;
+    bool has_digest; /* kind "export": all that follows, over the bytes as received */
+    uint64_t stream_bytes;
+    char stream_sha1[41]; /* lower-case hex */
+    char stream_sha256[65];
 };
 
 /* The result as a last piece of progress, for the messages stop before the last bytes. */
@@ -54,8 +93,16 @@ struct copy_watch {
     void (*progress)(const struct copy_progress *progress, void *arg);
     void (*log)(enum log_level level, const char *text, void *arg);
     enum child_wish (*wish)(void *arg);
+    /* Something has expired: *ret_value is a fresh one of `what` ("cookie"), malloc-ed, wiped and
+     * freed by copy_run. The error goes to the copy, which fails with it. The copy waits 60 s. */
+    int (*need)(const char *what, char **ret_value, void *arg, struct err *err);
     void *arg;
 };
+
+/* At most so many times a vmferry-copy-vddk that a signal ended is started again, with a warning
+ * in the log each time: always when it got further than the last one, else twice in a row. */
+#define COPY_RESTARTS_MAX 5
+#define COPY_RESTARTS_IN_PLACE_MAX 2
 
 /* Errors as child_run's. After ERR_CANCELLED, ERR_IO and ERR_UNAVAILABLE the same request goes on
  * where this one stopped. */

@@ -35,11 +35,14 @@ def main():
     for place, parent in (("tmpfs", "/dev/shm"), ("disk", options.dir)):
         with tempfile.TemporaryDirectory(prefix="vmferry-bench-", dir=parent) as name:
             run_place(place, pathlib.Path(name), options)
+    import bench_https  # it needs what is here
+    bench_https.run_tables(options)
+    import bench_vddk
+    bench_vddk.run_tables(options)
 
 
 def run_place(place, folder, options):
     raw, vmdk = folder / "source.raw", folder / "source.vmdk"
-    make_disk(raw, int(options.gib * 1024) * MIB)
     tables = [
         (f"raw to qcow2, {place}", raw, [
             ("vmferry copy", ours),
@@ -56,6 +59,8 @@ def run_place(place, folder, options):
     for title, source, contestants in tables:
         if options.only not in title:
             continue
+        if not raw.exists():
+            make_disk(raw, int(options.gib * 1024) * MIB)
         if not source.exists():
             subprocess.run([sys.executable, ROOT / "lab/vmdk.py", raw, source], check=True,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -55,10 +55,10 @@ class Result:
 class Copy:
     """One running vmferry-copy. Use as a context: nothing is left running behind it."""
 
-    def __init__(self, source, target, stdin=subprocess.DEVNULL, under=(), **fields):
+    def __init__(self, source, target, stdin=subprocess.DEVNULL, under=(), runs=None, env=None, **fields):
         """SOURCE is a path or the protocol's source object, TARGET (uri, format); FIELDS go into the start message.
 
-        UNDER is a command to run it with.
+        UNDER is a command to run it with, RUNS another program of the same protocol, ENV is added to the environment.
         """
         source = source if isinstance(source, dict) else {"uri": str(source)}
         start = {"type": "start", "source": source, "target": {"uri": str(target[0]), "format": target[1]}}
@@ -74,8 +74,8 @@ class Copy:
         with theirs:
             # The shell puts the socket where the program looks for it; preexec_fn is not for threads.
             self.process = subprocess.Popen(
-                ["/bin/bash", "-c", f'exec "$@" 3<&{theirs.fileno()}', "bash", *under, program()],
-                stdin=stdin, stderr=subprocess.PIPE, pass_fds=[theirs.fileno()])
+                ["/bin/bash", "-c", f'exec "$@" 3<&{theirs.fileno()}', "bash", *under, runs or program()],
+                stdin=stdin, stderr=subprocess.PIPE, pass_fds=[theirs.fileno()], env={**os.environ, **(env or {})})
         self.started = False
         try:
             hello = self.ours.recv(PACKET_MAX)

@@ -207,6 +207,44 @@ test_gzip_that_is_damaged(void **state)
     byte_input_close(in);
 }
 
+struct gift {
+    const uint8_t *data;
+    size_t at, fail_at;
+};
+
+static int
+give(void *arg, void *data, size_t len, size_t *ret_got, struct err *err)
+{
+    struct gift *gift = arg;
+    if (gift->fail_at && gift->at + len > gift->fail_at)
+        return err_set(err, ERR_UNAVAILABLE, "gone");
+    *ret_got = MIN(len, LEN - gift->at);
+    memcpy(data, gift->data + gift->at, *ret_got);
+    gift->at += *ret_got;
+    return 0;
+}
+
+static void
+test_given(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    auto_free uint8_t *data = content();
+    struct gift gift = { .data = data };
+    struct byte_giver giver = { .give = give, .arg = &gift };
+    struct byte_input *in;
+    assert_ok(byte_input_given(&giver, "gift", &in, &err));
+    assert_string_equal(byte_input_name(in), "gift");
+    assert_false(byte_input_is_file(in));
+    walk(in, data);
+    /* Its error is what the reader gets, not an end. */
+    gift = (struct gift){ .data = data, .fail_at = 300 * KIB };
+    assert_ok(byte_input_given(&giver, "gift", &in, &err));
+    assert_int_equal(byte_input_skip(in, LEN, &err), -1);
+    assert_int_equal(err.kind, ERR_UNAVAILABLE);
+    byte_input_close(in);
+}
+
 #define SCRATCH_TEST(name) cmocka_unit_test_setup_teardown(name, scratch_enter, scratch_leave)
 
 int
@@ -217,6 +255,7 @@ main(void)
         SCRATCH_TEST(test_a_part_of_a_file),
         SCRATCH_TEST(test_a_file_that_is_shorter_than_said),
         cmocka_unit_test(test_a_pipe),
+        cmocka_unit_test(test_given),
         SCRATCH_TEST(test_gzip_in_one_piece_and_in_many),
         SCRATCH_TEST(test_gzip_that_is_damaged),
     };

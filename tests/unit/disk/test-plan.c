@@ -258,6 +258,38 @@ test_a_source_that_tells_nothing_is_an_error(void **state)
     map_close(map);
 }
 
+/* Where asking is dear a step is long, and shorter towards the end. */
+static void
+test_runs(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    const struct extent extents[] = { { 0, 64 * R, false },
+                                      { 64 * R, 2 * C, true },
+                                      { 64 * R + 2 * C, 3 * C, false } };
+    struct told_source told = tell(extents, ARRAY_LEN(extents), 9);
+    told.source.run_bytes = 8 * R;
+    told.source.n_lanes = 2;
+    auto_map struct map *map = new_map(told.source.bytes);
+    struct plan plan;
+    assert_ok(plan_init(&plan, &told.source, map, NULL, false, &err));
+    uint64_t at = 0, offset, len, before = 8 * R;
+    unsigned whole = 0, single = 0;
+    while (at < 64 * R) {
+        assert_int_equal(plan_next(&plan, &offset, &len, &err), PLAN_DATA);
+        assert_int_equal(offset, at);
+        assert_true(len <= before && len >= R && len % R == 0);
+        whole += len == 8 * R;
+        single += len == R;
+        before = len;
+        at += len;
+    }
+    assert_int_equal(whole, 5); /* while 32 requests or more are left, a quarter of them */
+    assert_true(single >= 4);
+    EXPECT_STEPS(&plan, { PLAN_ZERO, 64 * R, 2 * C }, { PLAN_DATA, 64 * R + 2 * C, 3 * C });
+    plan_done(&plan);
+}
+
 int
 main(void)
 {
@@ -267,6 +299,7 @@ main(void)
         cmocka_unit_test(test_what_the_map_knows_is_left_out),
         cmocka_unit_test(test_ranges_bound_the_steps),
         cmocka_unit_test(test_the_rest_after_a_stream),
+        cmocka_unit_test(test_runs),
         cmocka_unit_test(test_a_source_that_tells_nothing_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
