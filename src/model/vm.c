@@ -9,6 +9,8 @@
 
 #include "base/checked.h"
 
+#define VM_TEXTS_MAX (7 + 3 * VM_MAX_DISKS + 2 * VM_MAX_NICS)
+
 static const char *const bus_names[] = {
     [VM_BUS_SCSI] = "scsi", [VM_BUS_SATA] = "sata",     [VM_BUS_IDE] = "ide",
     [VM_BUS_NVME] = "nvme", [VM_BUS_VIRTIO] = "virtio",
@@ -19,6 +21,8 @@ static int check_nics(const struct vm *vm, struct err *err);
 static int check_text(const char *what, const char *text, size_t max, struct err *err);
 static bool has_control(const char *text);
 static size_t utf8_len(const char *text);
+
+static size_t list_texts(struct vm *vm, char **ret[VM_TEXTS_MAX]);
 
 struct vm *
 vm_new(struct err *err)
@@ -37,22 +41,10 @@ vm_free(struct vm *vm)
 {
     if (!vm)
         return;
-    free(vm->name);
-    free(vm->uuid);
-    free(vm->genid);
-    free(vm->title);
-    free(vm->description);
-    free(vm->osinfo);
-    free(vm->cpu_model);
-    for (size_t i = 0; i < vm->n_disks; i++) {
-        free(vm->disks[i].image.path);
-        free(vm->disks[i].image.format);
-        free(vm->disks[i].serial);
-    }
-    for (size_t i = 0; i < vm->n_nics; i++) {
-        free(vm->nics[i].network);
-        free(vm->nics[i].model);
-    }
+    char **texts[VM_TEXTS_MAX];
+    size_t n = list_texts(vm, texts);
+    for (size_t i = 0; i < n; i++)
+        free(*texts[i]);
     free(vm);
 }
 
@@ -60,6 +52,42 @@ void
 vm_cleanup(struct vm **vm)
 {
     vm_free(*vm);
+}
+
+/* The texts of one, which are all that it owns, in one list. */
+static size_t
+list_texts(struct vm *vm, char **ret[VM_TEXTS_MAX])
+{
+    char **of_machine[] = { &vm->name,        &vm->uuid,   &vm->genid,    &vm->title,
+                            &vm->description, &vm->osinfo, &vm->cpu_model };
+    size_t n = 0;
+    for (; n < ARRAY_LEN(of_machine); n++)
+        ret[n] = of_machine[n];
+    for (size_t i = 0; i < vm->n_disks; i++) {
+        ret[n++] = &vm->disks[i].image.path;
+        ret[n++] = &vm->disks[i].image.format;
+        ret[n++] = &vm->disks[i].serial;
+    }
+    for (size_t i = 0; i < vm->n_nics; i++) {
+        ret[n++] = &vm->nics[i].network;
+        ret[n++] = &vm->nics[i].model;
+    }
+    return n;
+}
+
+int
+vm_copy(const struct vm *from, struct vm *to, struct err *err)
+{
+    char **texts[VM_TEXTS_MAX];
+    *to = *from;
+    size_t n = list_texts(to, texts);
+    bool whole = true;
+    for (size_t i = 0; i < n; i++)
+        if (*texts[i]) {
+            *texts[i] = strdup(*texts[i]);
+            whole = whole && *texts[i];
+        }
+    return whole ? 0 : err_errno(err, ENOMEM, "a machine");
 }
 
 struct vm_disk *

@@ -85,6 +85,9 @@ void vm_free(struct vm *vm);
 void vm_cleanup(struct vm **vm);
 #define auto_vm AUTO(vm_cleanup)
 
+/* Fill to, fresh from vm_new, with a copy of all that from has. ERR_UNAVAILABLE: no memory. */
+int vm_copy(const struct vm *from, struct vm *to, struct err *err);
+
 /* For readers. The next free place, zeroed (a NIC starts connected); NULL and ERR_INVALID when all
  * are taken. */
 struct vm_disk *vm_add_disk(struct vm *vm, struct err *err);

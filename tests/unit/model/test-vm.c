@@ -248,6 +248,31 @@ a_name_becomes_a_file_name(void **state)
     assert_int_equal(vm_check(vm, &err), 0);
 }
 
+static void
+a_copy_owns_its_texts(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    auto_vm struct vm *from = vm_new(&err);
+    auto_vm struct vm *to = vm_new(&err);
+    assert_int_equal(vm_set_name(from, "web/01", &err), 0);
+    for (int i = 0; i < 3; i++) {
+        struct vm_disk *disk = vm_add_disk(from, &err);
+        disk->unit = (unsigned)i;
+        assert_int_equal(vm_set_text(&disk->serial, i ? "serial" : NULL, &err), 0);
+    }
+    assert_int_equal(vm_set_text(&vm_add_nic(from, &err)->network, "net", &err), 0);
+    assert_int_equal(vm_copy(from, to, &err), 0);
+    vm_cleanup(&from);
+    from = NULL;
+    assert_string_equal(to->name, "web-01");
+    assert_string_equal(to->title, "web/01");
+    assert_null(to->disks[0].serial);
+    assert_string_equal(to->disks[2].serial, "serial");
+    assert_int_equal(to->disks[2].unit, 2);
+    assert_string_equal(to->nics[0].network, "net");
+}
+
 int
 main(void)
 {
@@ -260,6 +285,7 @@ main(void)
         cmocka_unit_test(uuids_are_read_with_and_without_braces),
         cmocka_unit_test(texts_are_cleaned),
         cmocka_unit_test(a_name_becomes_a_file_name),
+        cmocka_unit_test(a_copy_owns_its_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
