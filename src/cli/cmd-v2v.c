@@ -68,6 +68,8 @@ run(const struct cmd *cmd, int argc, char **argv)
         machine_print_features(view.machine);
         return EXIT_DONE;
     }
+    if (v2v_print_input_options(&args))
+        return EXIT_DONE;
     if (v2v_check(&args, argc - first, &err) < 0)
         return cmd_usage_error(cmd, "%s", err.text);
     output_init(&view.out, linked ? "virt-v2v" : "vmferry: v2v", &args.output_how);

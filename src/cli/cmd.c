@@ -5,7 +5,8 @@
 #include <string.h>
 
 const struct cmd *const cmds[] = {
-    &cmd_v2v, &cmd_copy, &cmd_completion, &cmd_help, &cmd_version, NULL,
+    &cmd_v2v,        &cmd_copy, &cmd_inventory, &cmd_check, &cmd_doctor,
+    &cmd_completion, &cmd_help, &cmd_version,   NULL,
 };
 
 const struct cmd *

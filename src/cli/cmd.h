@@ -10,6 +10,7 @@ enum exit_code {
     EXIT_DONE = 0,
     EXIT_FAILED = 1,        /* one line on stderr says what, why and what to do */
     EXIT_USAGE = 2,         /* the command line is wrong */
+    EXIT_SOME_FAILED = 3,   /* of several machines; the others are well */
     EXIT_INTERRUPTED = 130, /* by SIGINT; the same command goes on where it stopped */
 };
 
@@ -23,7 +24,8 @@ struct cmd {
     enum exit_code (*run)(const struct cmd *cmd, int argc, char **argv);
 };
 
-extern const struct cmd cmd_copy, cmd_v2v, cmd_version, cmd_help, cmd_completion;
+extern const struct cmd cmd_v2v, cmd_copy, cmd_inventory, cmd_check, cmd_doctor, cmd_completion,
+    cmd_help, cmd_version;
 
 /* In the order of the list of commands; NULL-terminated. */
 extern const struct cmd *const cmds[];

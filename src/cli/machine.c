@@ -10,10 +10,11 @@
 
 /* The words of virt-v2v, which programs look for, and of ours those that it lacks. */
 static const char *const features[] = {
-    "virt-v2v",       "virt-v2v-2.0",     "vmferry",         "libguestfs-rewrite",
-    "colours-option", "mac-option",       "mac-ip-option",   "no-convert-option",
-    "input:disk",     "input:libvirtxml", "input:ova",       "output:local",
-    "output:null",    "convert:linux",    "convert:windows", NULL,
+    "virt-v2v",       "virt-v2v-2.0",  "vmferry",          "libguestfs-rewrite",
+    "colours-option", "mac-option",    "mac-ip-option",    "no-convert-option",
+    "input:disk",     "input:libvirt", "input:libvirtxml", "input:ova",
+    "vcenter-https",  "vddk",          "xen-ssh",          "output:local",
+    "output:null",    "convert:linux", "convert:windows",  NULL,
 };
 
 void

@@ -39,14 +39,17 @@ add_keys_from_stdin(json_t *keys, struct err *err)
 
 /* The parts of a job. NULL when a text is not UTF-8; json_pack takes them over, also when it then
  * fails. */
-static json_t *
-input_of(const struct v2v_args *a, char *const *operands)
+static int
+input_of(const struct v2v_args *a, char *const *operands, json_t **ret, struct err *err)
 {
     size_t n = 0;
     while (operands[n])
         n++;
-    return json_pack("{s:s, s:o, s:s?}", "kind", a->input, "paths",
+    if (strcmp(a->input, "libvirt") == 0)
+        return v2v_connection_job(a, operands[0], ret, err);
+    *ret = json_pack("{s:s, s:o, s:s?}", "kind", a->input, "paths",
                      strings((const char *const *)operands, n), "format", a->input_format);
+    return *ret ? 0 : err_set(err, ERR_INVALID, "a name on the command line is not UTF-8");
 }
 
 static json_t *
@@ -82,11 +85,14 @@ v2v_job(const struct v2v_args *a, char *const *operands, json_t **ret_job, struc
     auto_json json_t *keys = strings(a->keys.values, a->keys.n);
     if (keys && a->keys_from_stdin && add_keys_from_stdin(keys, err) < 0)
         return -1;
-    json_t *job = json_pack(
-        "{s:s, s:o, s:o, s:o, s:o, s:O, s:I, s:b, s:b}", "action",
-        a->print_source ? "describe" : "migrate", "input", input_of(a, operands), "output",
-        output_of(a), "convert", convert_of(a), "nics", nics_of(a), "keys", keys, "limit_bytes_s",
-        (json_int_t)a->limit_bytes_s, "verify", a->verify, "discard", a->discard);
+    json_t *input = NULL;
+    if (input_of(a, operands, &input, err) < 0)
+        return -1;
+    json_t *job =
+        json_pack("{s:s, s:o, s:o, s:o, s:o, s:O, s:I, s:b, s:b}", "action",
+                  a->print_source ? "describe" : "migrate", "input", input, "output", output_of(a),
+                  "convert", convert_of(a), "nics", nics_of(a), "keys", keys, "limit_bytes_s",
+                  (json_int_t)a->limit_bytes_s, "verify", a->verify, "discard", a->discard);
     if (!job)
         return err_set(err, ERR_INVALID, "a name on the command line is not UTF-8");
     *ret_job = job;

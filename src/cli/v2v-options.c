@@ -13,7 +13,16 @@
     }
 
 const struct opt v2v_options[] = {
-    { 'i', "i", "MODE", OPT_TEXT, FIELD(input), "where from: disk, ova or libvirtxml" },
+    { 'i', "i", "MODE", OPT_TEXT, FIELD(input), "where from: libvirt, disk, ova or libvirtxml" },
+    { 0, "ic", "URI", OPT_TEXT, FIELD(connection),
+      "of -i libvirt: vpx://USER@VCENTER/DC/HOST, esx://root@HOST or xen+ssh://root@HOST" },
+    { 0, "it", "TRANSPORT", OPT_TEXT, FIELD(transport),
+      "from vSphere by vddk, ssh, https, export or auto (default)" },
+    { 0, "io", "KEY=VALUE", OPT_LIST, FIELD(input_options),
+      "for the transport: vddk-libdir=DIR ...; -io ? lists them" },
+    { 0, "ip", "FILE", OPT_TEXT, FIELD(password_file), "the password of -ic is its first line" },
+    { 0, "snapshot", NULL, OPT_FLAG, FIELD(snapshot),
+      "read a running machine from a snapshot, removed afterwards" },
     { 0, "if", "FORMAT", OPT_TEXT, FIELD(input_format),
       "format of the disks of -i disk (default: look at their headers)" },
     { 'o', "o", "MODE", OPT_TEXT, FIELD(output), "where to: local or null" },
@@ -55,10 +64,6 @@ const struct opt v2v_options[] = {
     { 'V', "version", NULL, OPT_FLAG, FIELD(version), "print the version" },
     { 0, "help", NULL, OPT_HELP, 0, "show this" },
 
-    REFUSED_WITH("ic", "URI"),
-    REFUSED_WITH("io", "OPTION"),
-    REFUSED_WITH("ip", "FILE"),
-    REFUSED_WITH("it", "TRANSPORT"),
     REFUSED_WITH("oc", "URI"),
     REFUSED_WITH("op", "FILE"),
     REFUSED_WITH("oo", "OPTION"),
@@ -142,7 +147,7 @@ const struct opt v2v_options[] = {
     { 0 },
 };
 
-static const char *const refused_inputs[] = { "libvirt", "vmx", NULL };
+static const char *const refused_inputs[] = { "vmx", NULL };
 static const char *const refused_outputs[] = {
     "glance", "kubevirt", "libvirt", "openstack",  "ovirt", "ovirt-upload",
     "qemu",   "rhv",      "rhev",    "rhv-upload", "vdsm",  NULL,
@@ -177,20 +182,25 @@ check_mode(const char *option, const char *mode, const char *const *known,
 static int
 check_input(const struct v2v_args *args, int n_operands, struct err *err)
 {
-    static const char *const known[] = { "disk", "ova", "libvirtxml", NULL };
-    if (check_mode("-i", args->input, known, refused_inputs, "-i disk, -i ova or -i libvirtxml",
-                   err) < 0)
+    static const char *const known[] = { "disk", "libvirt", "libvirtxml", "ova", NULL };
+    if (!args->input)
+        return err_set(err, ERR_INVALID,
+                       "-i is missing: give -i libvirt, -i disk, -i ova or -i libvirtxml");
+    if (check_mode("-i", args->input, known, refused_inputs,
+                   "-i libvirt, -i disk, -i ova or -i libvirtxml", err) < 0)
         return -1;
-    bool disk = strcmp(args->input, "disk") == 0;
+    bool disk = strcmp(args->input, "disk") == 0, libvirt = strcmp(args->input, "libvirt") == 0;
     if (args->input_format && !disk)
         return err_set(err, ERR_INVALID, "-if goes with -i disk only");
     if (n_operands == 0)
         return err_set(err, ERR_INVALID, "-i %s: expecting %s", args->input,
-                       disk ? "the names of disk images" : "the name of a file");
+                       disk      ? "the names of disk images"
+                       : libvirt ? "the name of a machine"
+                                 : "the name of a file");
     if (n_operands > 1 && !disk)
         return err_set(err, ERR_INVALID, "-i %s: expecting one name, not %d", args->input,
                        n_operands);
-    return 0;
+    return v2v_check_connection(args, err);
 }
 
 static int

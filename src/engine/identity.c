@@ -4,8 +4,8 @@
 
 #include "base/clock.h"
 
-static json_t *
-disk_identity(const struct vm_disk *disk)
+json_t *
+identity_of_file(const struct vm_disk *disk)
 {
     const struct vm_image *image = &disk->image;
     json_t *json = json_pack("{s:s?, s:s?, s:I, s:I, s:b, s:I}", "path", image->path, "format",
@@ -23,11 +23,12 @@ disk_identity(const struct vm_disk *disk)
 }
 
 json_t *
-identity_of_copy(const struct job *job, const struct vm *vm)
+identity_of_copy(const struct source *src)
 {
+    const struct job *job = src->job;
     auto_json json_t *disks = json_array();
-    for (size_t i = 0; i < vm->n_disks; i++)
-        if (json_array_append_new(disks, disk_identity(&vm->disks[i])) < 0)
+    for (size_t i = 0; i < src->vm->n_disks; i++)
+        if (json_array_append_new(disks, source_disk_identity(src, i)) < 0)
             return NULL;
     return json_pack("{s:s, s:b, s:O}", "disk_format", job->disk_format, "preallocated",
                      job->preallocated, "disks", disks);

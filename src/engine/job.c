@@ -1,17 +1,31 @@
 #include "engine/job.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/checked.h"
+
+#define PORT_MAX 65535
+#define NFC_PORT 902
 
 static const char *const input_names[] = {
     [JOB_INPUT_OVA] = "ova",
     [JOB_INPUT_DISK] = "disk",
     [JOB_INPUT_LIBVIRTXML] = "libvirtxml",
+    [JOB_INPUT_XEN_SSH] = "xen-ssh",
+    [JOB_INPUT_VSPHERE] = "vsphere",
+};
+
+static const char *const transport_names[] = {
+    [JOB_TRANSPORT_AUTO] = "auto",   [JOB_TRANSPORT_VDDK] = "vddk",
+    [JOB_TRANSPORT_HTTPS] = "https", [JOB_TRANSPORT_EXPORT] = "export",
+    [JOB_TRANSPORT_SSH] = "ssh",
 };
 
 static int parse_input(const json_t *input, struct job *job, struct err *err);
+static int parse_ssh(const json_t *ssh, struct job *job, struct err *err);
+static int parse_vsphere(const json_t *input, struct job *job, struct err *err);
 static int parse_output(const json_t *output, struct job *job, struct err *err);
 static int parse_convert(const json_t *convert, struct job *job, struct err *err);
 static int parse_strings(const json_t *obj, const char *key, const char ***ret, struct err *err);
@@ -59,6 +73,28 @@ job_input_name(enum job_input input)
     return input_names[input];
 }
 
+const char *
+job_transport_name(enum job_transport transport)
+{
+    return transport_names[transport];
+}
+
+const char *
+job_source_text(const struct job *job)
+{
+    return job->n_paths ? job->paths[0] : job->vm;
+}
+
+/* Its place among n names, or n. */
+static size_t
+index_of(const char *name, const char *const *names, size_t n)
+{
+    size_t i = 0;
+    while (i < n && strcmp(name, names[i]) != 0)
+        i++;
+    return i;
+}
+
 static int
 parse_input(const json_t *input, struct job *job, struct err *err)
 {
@@ -66,12 +102,14 @@ parse_input(const json_t *input, struct job *job, struct err *err)
     if (json_need_str(input, "kind", &kind, err) < 0 ||
         parse_strings(input, "paths", &job->paths, err) < 0)
         return -1;
-    size_t i = 0;
-    while (i < ARRAY_LEN(input_names) && strcmp(kind, input_names[i]) != 0)
-        i++;
+    size_t i = index_of(kind, input_names, ARRAY_LEN(input_names));
     if (i == ARRAY_LEN(input_names))
         return err_set(err, ERR_INVALID, "'input.kind': no such kind of input: %s", kind);
     job->input = (enum job_input)i;
+    if (job->input == JOB_INPUT_XEN_SSH)
+        return json_need_str(input, "vm", &job->vm, err) < 0 ? -1 : parse_ssh(input, job, err);
+    if (job->input == JOB_INPUT_VSPHERE)
+        return parse_vsphere(input, job, err);
     while (job->paths[job->n_paths])
         job->n_paths++;
     if (job->n_paths == 0 || (job->n_paths > 1 && job->input != JOB_INPUT_DISK))
@@ -79,6 +117,54 @@ parse_input(const json_t *input, struct job *job, struct err *err)
                        kind);
     job->input_format = json_get_str(input, "format", NULL);
     return 0;
+}
+
+static int
+parse_ssh(const json_t *ssh, struct job *job, struct err *err)
+{
+    uint64_t port = json_get_u64(ssh, "port", 0);
+    if (port > PORT_MAX)
+        return err_set(err, ERR_INVALID, "'port' of SSH: %" PRIu64 " is no port", port);
+    job->ssh = (struct ssh_host){
+        .host = json_get_str(ssh, "host", NULL),
+        .port = (unsigned)port,
+        .user = json_get_str(ssh, "user", NULL),
+        .password = json_get_str(ssh, "password", NULL),
+        .identity = json_get_str(ssh, "identity", NULL),
+        .known_hosts = json_get_str(ssh, "known_hosts", NULL),
+    };
+    job->ssh_accept_new = json_get_bool(ssh, "accept_new", false);
+    if (job->input == JOB_INPUT_XEN_SSH && !job->ssh.host)
+        return err_set(err, ERR_INVALID, "'host' is missing or not a string");
+    return 0;
+}
+
+static int
+parse_vsphere(const json_t *input, struct job *job, struct err *err)
+{
+    const json_t *vddk = json_object_get(input, "vddk");
+    const char *transport = json_get_str(input, "transport", "auto");
+    size_t i = index_of(transport, transport_names, ARRAY_LEN(transport_names));
+    uint64_t nfc_port = json_get_u64(input, "nfc_port", NFC_PORT);
+    if (i == ARRAY_LEN(transport_names))
+        return err_set(err, ERR_INVALID, "'input.transport': no such transport: %s", transport);
+    if (nfc_port < 1 || nfc_port > PORT_MAX)
+        return err_set(err, ERR_INVALID, "'input.nfc_port': %" PRIu64 " is no port", nfc_port);
+    job->vsphere = (struct job_vsphere){
+        .endpoint = json_object_get(input, "endpoint"),
+        .transport = (enum job_transport)i,
+        .snapshot = json_get_bool(input, "snapshot", false),
+        .no_verify = json_get_bool(input, "no_verify", false),
+        .libdir = json_get_str(vddk, "libdir", NULL),
+        .config = json_get_str(vddk, "config", NULL),
+        .transports = json_get_str(vddk, "transports", NULL),
+        .nfc_port = (unsigned)nfc_port,
+    };
+    if (!json_is_object(job->vsphere.endpoint))
+        return err_set(err, ERR_INVALID, "'input.endpoint' is missing");
+    if (json_need_str(input, "vm", &job->vm, err) < 0)
+        return -1;
+    return parse_ssh(json_object_get(input, "ssh"), job, err);
 }
 
 static int

@@ -67,6 +67,12 @@ migration_has_copies(const struct migration *m)
     return false;
 }
 
+bool
+migration_is_copied(const struct migration *m)
+{
+    return state_is(&m->state, STATE_COPIED) || state_is(&m->state, STATE_PLACING);
+}
+
 /* virt-v2v's rule where nobody said it: UEFI for a GPT with an EFI system partition and no place
  * for a BIOS boot loader. */
 enum vm_firmware
@@ -95,5 +101,6 @@ migration_free(struct migration *m)
     guest_facts_free(&m->facts);
     state_free(&m->state);
     workdir_close(&m->work);
+    source_free(m->source);
     vm_free(m->vm);
 }

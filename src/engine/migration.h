@@ -6,6 +6,7 @@
 
 #include "engine/job.h"
 #include "engine/nicmap.h"
+#include "engine/source.h"
 #include "engine/state.h"
 #include "engine/watch.h"
 #include "engine/workdir.h"
@@ -33,6 +34,7 @@ struct migration {
     bool copying; /* it is the one that copies */
 
     struct vm *vm; /* its name is that at the destination */
+    struct source *source;
     struct nic_map nics;
     struct migration_paths paths;
     struct workdir work;
@@ -77,6 +79,9 @@ int migration_accel(struct migration *m, struct err *err);
 
 /* Whether the working folder holds anything that took time to copy. */
 bool migration_has_copies(const struct migration *m);
+
+/* Whether all disks are copied, so that nothing more is wanted of the source. */
+bool migration_is_copied(const struct migration *m);
 
 /* The firmware that the machine will have: its description's, or what its disks are made for. */
 enum vm_firmware migration_firmware(const struct migration *m);

@@ -14,7 +14,8 @@ static const struct stage *const stages[] = {
     &stage_init, &stage_base_copy, &stage_converting, &stage_import, &stage_done,
 };
 
-static int describe(const struct job *job, json_t **ret_detail, struct err *err);
+static int describe(const struct job *job, const struct engine_watch *watch, json_t **ret_detail,
+                    struct err *err);
 static json_t *result_of(const struct migration *m);
 
 int
@@ -22,7 +23,7 @@ engine_run(const struct job *job, mode_t file_mode, const struct engine_watch *w
            json_t **ret_detail, struct err *err)
 {
     if (job->describe)
-        return describe(job, ret_detail, err);
+        return describe(job, watch, ret_detail, err);
     auto_migration struct migration m = {
         .job = job,
         .watch = watch,
@@ -30,7 +31,7 @@ engine_run(const struct job *job, mode_t file_mode, const struct engine_watch *w
         .work = WORKDIR_INIT,
     };
     m.vm = vm_new(err);
-    if (!m.vm)
+    if (!m.vm || source_new(job, watch, m.vm, &m.source, err) < 0)
         return -1;
     for (m.stage = 0; m.stage < ARRAY_LEN(stages); m.stage++) {
         m.copying = stages[m.stage] == &stage_base_copy;
@@ -46,11 +47,19 @@ engine_run(const struct job *job, mode_t file_mode, const struct engine_watch *w
     return 0;
 }
 
+static void
+source_cleanup(struct source **src)
+{
+    source_free(*src);
+}
+
 static int
-describe(const struct job *job, json_t **ret_detail, struct err *err)
+describe(const struct job *job, const struct engine_watch *watch, json_t **ret_detail,
+         struct err *err)
 {
     auto_vm struct vm *vm = vm_new(err);
-    if (!vm || source_describe(job, vm, err) < 0)
+    AUTO(source_cleanup) struct source *src = NULL;
+    if (!vm || source_new(job, watch, vm, &src, err) < 0 || source_describe(src, err) < 0)
         return -1;
     json_t *detail = json_pack("{s:o}", "source", describe_vm(vm));
     if (!detail)

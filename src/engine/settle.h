@@ -9,10 +9,17 @@ enum settlement {
     SETTLE_UNDO, /* nothing of ours stays */
 };
 
-/* copying: the stage that failed is the one that copies; copies: there are copied bytes. */
-enum settlement settle_decide(enum err_kind kind, bool copying, bool copies);
+/* What there is when it fails. */
+struct settle_facts {
+    bool copying; /* the stage that failed is the one that copies */
+    bool copies;  /* there are copied bytes ... */
+    bool useless; /* ... that no other run could go on from: the source cannot say what they are of
+                   */
+    bool left;    /* something of ours is still at the source, and only the journal knows it */
+};
+enum settlement settle_decide(enum err_kind kind, const struct settle_facts *facts);
 
-/* Decide, do it, and say it in the error's text. */
+/* Let the source go, decide, do it, and say it in the error's text. */
 void settle(struct migration *m, struct err *err);
 
 #endif

@@ -1,5 +1,6 @@
 /* base_copy: every disk into the working folder, one vmferry-copy after the other. */
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/size.h"
@@ -9,27 +10,50 @@
 struct copy_view {
     struct migration *m;
     size_t disk;
+    unsigned pct;
 };
 
 static int copy_disk(struct migration *m, size_t i, struct err *err);
+static int finish(struct migration *m, struct err *err);
 
 static int
 run(struct migration *m, struct err *err)
 {
+    if (migration_is_copied(m))
+        return source_close(m->source, &m->state, true, err);
     for (size_t i = 0; i < m->vm->n_disks; i++)
         if (job_checkpoint(m, err) < 0 || copy_disk(m, i, err) < 0)
             return -1;
-    return 0;
+    if (finish(m, err) < 0)
+        return -1;
+    /* The mark first: a run that ends in between finds whole copies, and a journal to clear. */
+    if (state_mark(&m->state, STATE_COPIED, err) < 0)
+        return -1;
+    return source_close(m->source, &m->state, true, err);
+}
+
+static int
+finish(struct migration *m, struct err *err)
+{
+    size_t bad = SOURCE_BAD_NONE;
+    if (source_finish(m->source, &bad, err) == 0)
+        return 0;
+    for (size_t i = 0; i < m->vm->n_disks; i++)
+        if (bad == i || bad == SOURCE_BAD_ALL)
+            unlink(m->paths.disks[i]);
+    return -1;
 }
 
 static void
 show_progress(const struct copy_progress *copied, void *arg)
 {
-    const struct copy_view *view = arg;
+    struct copy_view *view = arg;
     char letters[4], name[16];
     snprintf(name, sizeof name, "sd%s", vm_drive_letters(view->disk, letters));
     double part =
         copied->total_bytes ? (double)copied->done_bytes / (double)copied->total_bytes : 0;
+    if (strcmp(copied->stage, "copy") == 0)
+        view->pct = (unsigned)(part * 100.0);
     struct engine_progress progress = {
         .disk = name,
         .done_bytes = copied->done_bytes,
@@ -53,7 +77,15 @@ static enum child_wish
 ask_wish(void *arg)
 {
     const struct copy_view *view = arg;
+    source_tick(view->m->source, view->disk, view->pct);
     return migration_is_cancelled(view->m) ? CHILD_CANCEL : CHILD_GO_ON;
+}
+
+static int
+answer_need(const char *what, char **ret_value, void *arg, struct err *err)
+{
+    const struct copy_view *view = arg;
+    return source_need(view->m->source, what, ret_value, err);
 }
 
 static int
@@ -65,11 +97,6 @@ copy_disk(struct migration *m, size_t i, struct err *err)
         return 0;
     migration_say(m, "Copying disk %zu/%zu", i + 1, m->vm->n_disks);
     struct copy_request request = {
-        .source_uri = disk->image.path,
-        .source_format = disk->image.format,
-        .window_offset = disk->image.window_offset,
-        .window_bytes = disk->image.window_bytes,
-        .gzip = disk->image.gzip,
         .stdin_fd = -1,
         .target_uri = m->paths.disks[i],
         .target_format = m->job->disk_format,
@@ -78,12 +105,22 @@ copy_disk(struct migration *m, size_t i, struct err *err)
         .limit_bytes_s = m->job->limit_bytes_s,
         .verify = m->job->verify,
     };
-    struct copy_view view = { m, i };
+    struct copy_view view = { m, i, 0 };
     struct copy_watch watch = {
-        .progress = show_progress, .log = show_log, .wish = ask_wish, .arg = &view
+        .progress = show_progress,
+        .log = show_log,
+        .wish = ask_wish,
+        .need = answer_need,
+        .arg = &view,
     };
     struct copy_result result;
-    if (copy_run(&request, &watch, &result, err) < 0)
+    if (source_begin_disk(m->source, i, &request, err) < 0)
+        return -1;
+    if (copy_run(&request, &watch, &result, err) < 0) {
+        source_end_disk(m->source, i, NULL, err);
+        return -1;
+    }
+    if (source_end_disk(m->source, i, &result, err) < 0)
         return -1;
     struct copy_progress all;
     copy_result_progress(&result, &all);

@@ -14,12 +14,17 @@
 #include "engine/space.h"
 #include "engine/survey.h"
 
+#define CONTENT_MAX 262144 /* bytes of a source's word for what it holds */
+
 static int describe_source(struct migration *m, struct err *err);
+static int open_workdir(struct migration *m, struct err *err);
 static int name_paths(struct migration *m, struct err *err);
 static int name_work_paths(struct migration *m, struct err *err);
 static int check_dir(const struct migration *m, struct err *err);
 static int check_names(const struct migration *m, struct err *err);
+static int start_anew(struct migration *m, struct err *err);
 static int go_on_from(struct migration *m, struct err *err);
+static int open_source(struct migration *m, struct err *err);
 static int verify_manifest(struct migration *m, struct err *err);
 static int inspect(struct migration *m, struct err *err);
 
@@ -28,9 +33,13 @@ run(struct migration *m, struct err *err)
 {
     if (describe_source(m, err) < 0 || name_paths(m, err) < 0 || check_dir(m, err) < 0)
         return -1;
-    if (workdir_open(m->paths.dir, m->vm->name, m->job->discard, &m->work, err) < 0 ||
-        name_work_paths(m, err) < 0 || state_load(&m->work, &m->state, err) < 0)
+    if (open_workdir(m, err) < 0)
         return -1;
+    if (!migration_is_copied(m) && source_check(m->source, err) < 0)
+        return -1;
+    if (m->vm->n_disks == 0)
+        return err_set(err, ERR_INVALID, "%s: the machine has no disks: there is nothing to move",
+                       job_source_text(m->job));
     if (go_on_from(m, err) < 0)
         return -1;
     if (state_is(&m->state, STATE_PLACING))
@@ -38,21 +47,21 @@ run(struct migration *m, struct err *err)
     if (check_names(m, err) < 0 || space_check(m, err) < 0 || job_checkpoint(m, err) < 0 ||
         verify_manifest(m, err) < 0 || job_checkpoint(m, err) < 0)
         return -1;
-    return inspect(m, err);
+    if (migration_is_copied(m))
+        return 0;
+    return open_source(m, err) < 0 ? -1 : inspect(m, err);
 }
 
 static int
 describe_source(struct migration *m, struct err *err)
 {
     const struct job *job = m->job;
-    migration_say(m, "Setting up the source: -i %s %s", job_input_name(job->input), job->paths[0]);
-    if (source_describe(job, m->vm, err) < 0)
+    migration_say(m, "Setting up the source: -i %s %s", job_input_name(job->input),
+                  job_source_text(job));
+    if (source_describe(m->source, err) < 0)
         return -1;
     if (job->name && vm_set_name(m->vm, job->name, err) < 0)
         return err_prefix(err, "-on");
-    if (m->vm->n_disks == 0)
-        return err_set(err, ERR_INVALID, "%s: the machine has no disks: there is nothing to move",
-                       job->paths[0]);
     return nic_map_make(job, m->vm, &m->nics, err);
 }
 
@@ -148,20 +157,81 @@ refuse(const struct migration *m, const char *what, struct err *err)
                    m->work.path, what);
 }
 
+/* What it made at the source is told by its journal alone: that comes before the journal goes. */
+static int
+open_workdir(struct migration *m, struct err *err)
+{
+    bool discard = m->job->discard;
+    if (workdir_open(m->paths.dir, m->vm->name, &m->work, err) < 0 || name_work_paths(m, err) < 0)
+        return -1;
+    struct err damaged = ERR_INIT;
+    int r = state_load(&m->work, &m->state, discard ? &damaged : err);
+    if (r < 0 && !discard)
+        return -1;
+    if (r == 0 && source_recall(m->source, &m->state, discard, err) < 0)
+        return -1;
+    return discard ? start_anew(m, err) : 0;
+}
+
+static int
+start_anew(struct migration *m, struct err *err)
+{
+    state_free(&m->state);
+    return workdir_clear(&m->work, err) < 0 ? -1 : state_load(&m->work, &m->state, err);
+}
+
+/* The bytes behind the disks may be others by now, though the disks are the same. */
+static int
+compare_content(struct migration *m, const char *now, struct err *err)
+{
+    const char *was = json_get_str(m->state.json, "content", "");
+    if (!migration_has_copies(m) || (*was && strcmp(now, was) == 0))
+        return 0;
+    if (*was && *now)
+        return refuse(m, "what is on the disks of this source was changed since", err);
+    migration_log(m, LOG_LEVEL_WARNING, "copies-dropped",
+                  "what an earlier run copied is dropped, for it cannot be told whether the source "
+                  "still holds the same");
+    auto_json json_t *copy = json_incref(json_object_get(m->state.json, "copy"));
+    auto_json json_t *journal = json_incref(json_object_get(m->state.json, SOURCE_JOURNAL));
+    if (start_anew(m, err) < 0 || state_put(&m->state, "copy", TAKE_PTR(copy), err) < 0)
+        return -1;
+    return journal ? state_put(&m->state, SOURCE_JOURNAL, TAKE_PTR(journal), err) : 0;
+}
+
+static int
+note_content(struct migration *m, bool compare, struct err *err)
+{
+    auto_buf struct buf now = BUF_INIT(CONTENT_MAX);
+    if (!source_has_content(m->source))
+        return 0;
+    if (source_content(m->source, &now, err) < 0 || buf_add(&now, "", 0, err) < 0)
+        return -1;
+    const char *text = now.data ? now.data : "";
+    if (compare && compare_content(m, text, err) < 0)
+        return -1;
+    return state_put(&m->state, "content", json_string(text), err);
+}
+
 static int
 go_on_from(struct migration *m, struct err *err)
 {
-    auto_json json_t *copy = identity_of_copy(m->job, m->vm);
+    auto_json json_t *copy = identity_of_copy(m->source);
     auto_json json_t *conversion = identity_of_conversion(m->job);
     if (!copy || !conversion)
-        return err_set(err, ERR_INVALID, "%s: a name in it is not UTF-8", m->job->paths[0]);
+        return err_set(err, ERR_INVALID, "%s: a name in it is not UTF-8", job_source_text(m->job));
     if (!json_equal(json_object_get(m->state.json, "copy"), copy)) {
         if (migration_has_copies(m))
             return refuse(m, "it was made from another source, or this source was changed since",
                           err);
-        return state_clear(&m->state, err) < 0 ? -1
-                                               : state_put(&m->state, "copy", TAKE_PTR(copy), err);
+        auto_json json_t *journal = json_incref(json_object_get(m->state.json, SOURCE_JOURNAL));
+        if (state_clear(&m->state, err) < 0 ||
+            (journal && state_put(&m->state, SOURCE_JOURNAL, TAKE_PTR(journal), err) < 0) ||
+            state_put(&m->state, "copy", TAKE_PTR(copy), err) < 0)
+            return -1;
     }
+    if (!migration_is_copied(m) && note_content(m, true, err) < 0)
+        return -1;
     bool converted = state_is(&m->state, STATE_COMMITTING) || state_is(&m->state, STATE_PLACING);
     if (converted && !json_equal(json_object_get(m->state.json, "conversion"), conversion))
         return refuse(m, "its guest was converted with other options", err);
@@ -172,6 +242,16 @@ go_on_from(struct migration *m, struct err *err)
         m->facts_known = true;
     }
     return 0;
+}
+
+/* ---- from here on there may be something of ours at the source ---- */
+
+static int
+open_source(struct migration *m, struct err *err)
+{
+    if (source_open(m->source, &m->state, err) < 0)
+        return -1;
+    return note_content(m, false, err);
 }
 
 /* ---- what is in it ---- */
@@ -210,13 +290,13 @@ static int
 inspect(struct migration *m, struct err *err)
 {
     struct vm_image images[VM_MAX_DISKS];
-    if (!source_is_random_access(m->vm)) {
+    if (!source_is_random_access(m->source)) {
         migration_log(m, LOG_LEVEL_INFO, "inspect-after-copy",
-                      "a compressed disk can only be looked into after it has been copied");
+                      "disks of this source can only be looked into after they have been copied");
         return 0;
     }
     for (size_t i = 0; i < m->vm->n_disks; i++)
-        images[i] = m->vm->disks[i].image;
+        source_image(m->source, i, &images[i]);
     return survey_make(m, images, err);
 }
 

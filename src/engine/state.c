@@ -7,6 +7,8 @@
 #define STATE_MAX_BYTES ((size_t)1 << 20)
 #define STATE_VERSION 1
 
+static int write_all(const struct state *state, struct err *err);
+
 int
 state_load(const struct workdir *work, struct state *ret_state, struct err *err)
 {
@@ -45,6 +47,18 @@ state_put(struct state *state, const char *key, json_t *value, struct err *err)
 {
     if (!value || json_object_set_new(state->json, key, value) < 0)
         return err_set(err, ERR_BUG, "'%s' of the state could not be built", key);
+    return write_all(state, err);
+}
+
+int
+state_drop(struct state *state, const char *key, struct err *err)
+{
+    return json_object_del(state->json, key) < 0 ? 0 : write_all(state, err);
+}
+
+static int
+write_all(const struct state *state, struct err *err)
+{
     auto_free char *text = json_dumps(state->json, JSON_INDENT(2));
     if (!text)
         return err_set(err, ERR_BUG, "the state could not be written as JSON");

@@ -17,8 +17,7 @@ static int make_or_check(const char *path, bool *ret_fresh, struct err *err);
 static int lock(const char *path, int *ret_fd, struct err *err);
 
 int
-workdir_open(const char *dir, const char *name, bool discard, struct workdir *ret_work,
-             struct err *err)
+workdir_open(const char *dir, const char *name, struct workdir *ret_work, struct err *err)
 {
     auto_free char *path = NULL;
     if (asprintf(&path, "%s/.vmferry-%s", dir, name) < 0)
@@ -27,14 +26,20 @@ workdir_open(const char *dir, const char *name, bool discard, struct workdir *re
     auto_close int fd = -1;
     if (make_or_check(path, &fresh, err) < 0 || lock(path, &fd, err) < 0)
         return -1;
-    if (discard && !fresh) {
-        if (dir_remove(path, err) < 0)
-            return -1;
-        close(TAKE_FD(fd));
-        if (make_or_check(path, &fresh, err) < 0 || lock(path, &fd, err) < 0)
-            return -1;
-    }
     *ret_work = (struct workdir){ .path = TAKE_PTR(path), .lock_fd = TAKE_FD(fd), .fresh = fresh };
+    return 0;
+}
+
+int
+workdir_clear(struct workdir *work, struct err *err)
+{
+    bool fresh = false;
+    if (dir_remove(work->path, err) < 0)
+        return -1;
+    close(TAKE_FD(work->lock_fd));
+    if (make_or_check(work->path, &fresh, err) < 0 || lock(work->path, &work->lock_fd, err) < 0)
+        return -1;
+    work->fresh = fresh;
     return 0;
 }
 

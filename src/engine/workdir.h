@@ -16,10 +16,12 @@ struct workdir {
 
 #define WORKDIR_INIT ((struct workdir){ .lock_fd = -1 })
 
-/* Open it, or make it, 0700. discard: what is in it is removed first. ERR_CONFLICT while another
- * process works in it, or when what has its name is not a folder of ours. */
-int workdir_open(const char *dir, const char *name, bool discard, struct workdir *ret_work,
-                 struct err *err);
+/* Open it, or make it, 0700. ERR_CONFLICT while another process works in it, or when what has its
+ * name is not a folder of ours. */
+int workdir_open(const char *dir, const char *name, struct workdir *ret_work, struct err *err);
+
+/* Remove all that is in it, and go on with it empty. */
+int workdir_clear(struct workdir *work, struct err *err);
 
 /* DIR/.vmferry-NAME/FILE into *ret_path, which the caller frees. */
 int workdir_path(const struct workdir *work, const char *file, char **ret_path, struct err *err);

@@ -1,5 +1,5 @@
-/* vmferry-worker: one migration, on behalf of the process at descriptor 3. Called with "inspect" it
- * is the child that looks into one guest.
+/* vmferry-worker: one migration, or one look at a vSphere or at this host, on behalf of the process
+ * at descriptor 3. Called with "inspect" it is the child that looks into one guest.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -8,7 +8,11 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
+#include "base/checked.h"
 #include "base/log.h"
+#include "engine/check-run.h"
+#include "engine/doctor.h"
+#include "engine/inventory.h"
 #include "engine/run.h"
 #include "guest/inspect.h"
 #include "wire/ipc.h"
@@ -17,18 +21,44 @@
 /* What is not finished is nobody else's business; the result gets the caller's umask. */
 #define PRIVATE_UMASK 077
 
+/* What a start message may ask for beside a migration. */
+static const struct {
+    const char *name;
+    int (*run)(const json_t *start, const struct talk *talk, json_t **ret_detail, struct err *err);
+} actions[] = {
+    { "check", check_run },
+    { "doctor", doctor_run },
+    { "inventory", inventory_run },
+};
+
 static int
-migrate(mode_t file_mode, struct err *err)
+migrate(const json_t *start, mode_t file_mode, json_t **ret_detail, struct err *err)
+{
+    auto_job struct job job = { 0 };
+    if (job_parse(start, &job, err) < 0)
+        return -1;
+    return engine_run(&job, file_mode, &report_watch, ret_detail, err);
+}
+
+static int
+act(const json_t *start, mode_t file_mode, json_t **ret_detail, struct err *err)
+{
+    const char *name = json_get_str(start, "action", "");
+    for (size_t i = 0; i < ARRAY_LEN(actions); i++)
+        if (strcmp(name, actions[i].name) == 0)
+            return actions[i].run(start, &report_talk, ret_detail, err);
+    return migrate(start, file_mode, ret_detail, err);
+}
+
+static int
+work(mode_t file_mode, struct err *err)
 {
     auto_json json_t *start = NULL;
     if (ipc_child_begin(IPC_CHILD_FD, "worker", &start, err) < 0)
         return -1;
-    auto_job struct job job = { 0 };
     json_t *detail = NULL;
     struct err failure = ERR_INIT;
-    int r = job_parse(start, &job, &failure);
-    if (r == 0)
-        r = engine_run(&job, file_mode, &report_watch, &detail, &failure);
+    int r = act(start, file_mode, &detail, &failure);
     if (ipc_send_result(IPC_CHILD_FD, r < 0 ? &failure : NULL, detail, err) < 0)
         return -1;
     return r < 0 ? 1 : 0;
@@ -43,6 +73,7 @@ main(int argc, char **argv)
     }
     /* Keys of disks pass through here: no core dump, no ptrace by the same user. */
     prctl(PR_SET_DUMPABLE, 0);
+    json_wipe_freed();
     signal(SIGPIPE, SIG_IGN);
     mode_t caller = umask(PRIVATE_UMASK);
     if (argc > 1 && strcmp(argv[1], "inspect") == 0)
@@ -50,7 +81,7 @@ main(int argc, char **argv)
 
     struct err err = ERR_INIT;
     log_setup("vmferry-worker", LOG_LEVEL_DEBUG, report_log, NULL);
-    int r = migrate(0666 & ~caller, &err);
+    int r = work(0666 & ~caller, &err);
     if (r < 0)
         fprintf(stderr, "vmferry-worker: %s\n", err.text);
     return r < 0 ? 1 : r;

@@ -18,6 +18,14 @@ send(json_t *msg)
 }
 
 static void
+report_message(json_t *message, void *arg)
+{
+    (void)arg;
+    if (message)
+        send(message);
+}
+
+static void
 report_stage(const char *stage, const char *text, void *arg)
 {
     (void)arg;
@@ -79,5 +87,10 @@ const struct engine_watch report_watch = {
     .stage = report_stage,
     .progress = report_progress,
     .log = report_finding,
+    .cancelled = report_cancelled,
+};
+
+const struct talk report_talk = {
+    .say = report_message,
     .cancelled = report_cancelled,
 };

@@ -3,7 +3,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -23,7 +25,10 @@ static void
 what_is_missing_is_named(void **state)
 {
     (void)state;
-    refuse((struct v2v_args){ 0 }, 1, "-i libvirt, " NOT_HERE);
+    refuse((struct v2v_args){ 0 }, 1, "-i is missing");
+    refuse((struct v2v_args){ .input = "libvirt" }, 1, "-i libvirt without -ic");
+    refuse((struct v2v_args){ .input = "libvirt", .connection = "lxc:///" }, 1, "-ic");
+    refuse((struct v2v_args){ .input = "ova", .snapshot = true }, 1, "--snapshot goes with");
     refuse((struct v2v_args){ .input = "vmx" }, 1, "-i vmx " NOT_HERE);
     refuse((struct v2v_args){ .input = "xyz" }, 1, "-i xyz: no such mode");
     refuse((struct v2v_args){ .input = "ova" }, 0, "expecting the name of a file");
@@ -101,6 +106,73 @@ the_job_says_what_was_asked(void **state)
     assert_true(json_equal(job, wanted));
 }
 
+static json_t *
+input_of(struct v2v_args args, const char *machine)
+{
+    struct err err = ERR_INIT;
+    char *operands[] = { (char *)machine, NULL };
+    args.input = "libvirt";
+    args.output = "null";
+    if (v2v_check(&args, 1, &err) < 0)
+        fail_msg("%s", err.text);
+    auto_json json_t *job = NULL;
+    if (v2v_job(&args, operands, &job, &err) < 0)
+        fail_msg("%s", err.text);
+    return json_incref(json_object_get(job, "input"));
+}
+
+static void
+a_vsphere_is_named_as_libvirt_does(void **state)
+{
+    (void)state;
+    char file[] = "/tmp/vmferry-password-XXXXXX";
+    int fd = mkstemp(file);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "pass word\nmore", 14), 14);
+    close(fd);
+    auto_json json_t *input = input_of(
+        (struct v2v_args){
+            .connection = "vpx://CORP%5cann%40x@vc.example.org/F/DC%201/Cluster/esx1?no_verify=1",
+            .password_file = file,
+            .transport = "vddk",
+            .snapshot = true,
+            .input_options = { .n = 4,
+                               .values = { "vddk-libdir=/tmp", "vddk-port=8443",
+                                           "vddk-nfchostport=1902", "ssh-user=ann" } } },
+        "web 01");
+    assert_string_equal(json_get_str(input, "kind", ""), "vsphere");
+    assert_string_equal(json_get_str(input, "vm", ""), "web 01");
+    assert_string_equal(json_get_str(input, "transport", ""), "vddk");
+    assert_true(json_get_bool(input, "snapshot", false));
+    assert_true(json_get_bool(input, "no_verify", false));
+    assert_int_equal(json_get_int(input, "nfc_port", 0), 1902);
+    assert_string_equal(json_get_str(json_object_get(input, "vddk"), "libdir", ""), "/tmp");
+    assert_string_equal(json_get_str(json_object_get(input, "ssh"), "user", ""), "ann");
+    const json_t *endpoint = json_object_get(input, "endpoint");
+    assert_string_equal(json_get_str(endpoint, "server", ""), "vc.example.org");
+    assert_int_equal(json_get_int(endpoint, "port", 0), 8443);
+    assert_string_equal(json_get_str(endpoint, "face", ""), "vcenter");
+    assert_string_equal(json_get_str(endpoint, "user", ""), "CORP\\ann@x");
+    assert_string_equal(json_get_str(endpoint, "password", ""), "pass word");
+    assert_string_equal(json_get_str(endpoint, "datacenter", ""), "F/DC 1/Cluster/esx1");
+    unlink(file);
+}
+
+static void
+a_xen_host_is_named_as_libvirt_does(void **state)
+{
+    (void)state;
+    auto_json json_t *input =
+        input_of((struct v2v_args){ .connection = "xen+ssh://ann@xen1:2222/?keyfile=/tmp" }, "web");
+    assert_string_equal(json_get_str(input, "kind", ""), "xen-ssh");
+    assert_string_equal(json_get_str(input, "host", ""), "xen1");
+    assert_int_equal(json_get_int(input, "port", 0), 2222);
+    assert_string_equal(json_get_str(input, "user", ""), "ann");
+    assert_string_equal(json_get_str(input, "identity", ""), "/tmp");
+    assert_null(json_get_str(input, "password", NULL));
+    assert_false(json_get_bool(input, "accept_new", true));
+}
+
 int
 main(void)
 {
@@ -109,6 +181,8 @@ main(void)
         cmocka_unit_test(values_are_checked),
         cmocka_unit_test(a_description_needs_no_output),
         cmocka_unit_test(the_job_says_what_was_asked),
+        cmocka_unit_test(a_vsphere_is_named_as_libvirt_does),
+        cmocka_unit_test(a_xen_host_is_named_as_libvirt_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

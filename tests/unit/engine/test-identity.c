@@ -27,8 +27,11 @@ a_changed_source_is_another_one(void **state)
     disk->capacity_bytes = 512;
     struct job job = { .disk_format = "raw" };
 
-    auto_json json_t *before = identity_of_copy(&job, vm);
-    auto_json json_t *same = identity_of_copy(&job, vm);
+    struct source *src = NULL;
+    assert_int_equal(source_new(&job, NULL, vm, &src, &err), 0);
+
+    auto_json json_t *before = identity_of_copy(src);
+    auto_json json_t *same = identity_of_copy(src);
     assert_true(json_equal(before, same));
     /* As it comes back from a file. */
     auto_free char *text = json_dumps(before, 0);
@@ -36,11 +39,12 @@ a_changed_source_is_another_one(void **state)
     assert_true(json_equal(before, read));
 
     assert_int_equal(fd_write(fd, "x", 1, path, &err), 0);
-    auto_json json_t *grown = identity_of_copy(&job, vm);
+    auto_json json_t *grown = identity_of_copy(src);
     assert_false(json_equal(before, grown));
     job.disk_format = "qcow2";
-    auto_json json_t *other_format = identity_of_copy(&job, vm);
+    auto_json json_t *other_format = identity_of_copy(src);
     assert_false(json_equal(grown, other_format));
+    source_free(src);
     close(fd);
     unlink(path);
 }

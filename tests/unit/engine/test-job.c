@@ -38,6 +38,30 @@ what_is_asked_is_read(void **state)
 }
 
 static void
+a_machine_elsewhere_is_read(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"action\":\"describe\",\"input\":{\"kind\":\"vsphere\",\"vm\":\"web\","
+        "\"endpoint\":{\"server\":\"vc\"},\"transport\":\"export\",\"snapshot\":true,"
+        "\"vddk\":{\"libdir\":\"/l\"},\"ssh\":{\"user\":\"ann\",\"port\":2222}},"
+        "\"output\":{\"kind\":\"null\",\"disk_format\":\"raw\"},\"convert\":{}}";
+    struct err err = ERR_INIT;
+    auto_json json_t *start = json_parse_object(text, strlen(text), &err);
+    auto_job struct job job = { 0 };
+    assert_int_equal(job_parse(start, &job, &err), 0);
+    assert_int_equal(job.input, JOB_INPUT_VSPHERE);
+    assert_string_equal(job_source_text(&job), "web");
+    assert_int_equal(job.vsphere.transport, JOB_TRANSPORT_EXPORT);
+    assert_true(job.vsphere.snapshot);
+    assert_int_equal(job.vsphere.nfc_port, 902);
+    assert_string_equal(job.vsphere.libdir, "/l");
+    assert_string_equal(job.ssh.user, "ann");
+    assert_int_equal(job.ssh.port, 2222);
+    assert_null(job.ssh.host);
+}
+
+static void
 what_is_wrong_is_named(void **state)
 {
     (void)state;
@@ -55,6 +79,16 @@ what_is_wrong_is_named(void **state)
           "'input.paths'" },
         { "{\"action\":\"migrate\",\"input\":{\"kind\":\"ova\",\"paths\":[1]}}", "not a string" },
         { "{\"action\":\"migrate\",\"input\":{\"kind\":\"ova\",\"paths\":\"a\"}}", "not a list" },
+        { "{\"action\":\"migrate\",\"input\":{\"kind\":\"xen-ssh\",\"vm\":\"a\"}}", "'host'" },
+        { "{\"action\":\"migrate\",\"input\":{\"kind\":\"xen-ssh\",\"host\":\"a\"}}", "'vm'" },
+        { "{\"action\":\"migrate\",\"input\":{\"kind\":\"vsphere\",\"vm\":\"a\"}}",
+          "'input.endpoint'" },
+        { "{\"action\":\"migrate\",\"input\":{\"kind\":\"vsphere\",\"vm\":\"a\",\"endpoint\":{},"
+          "\"transport\":\"nfs\"}}",
+          "no such transport: nfs" },
+        { "{\"action\":\"migrate\",\"input\":{\"kind\":\"vsphere\",\"vm\":\"a\",\"endpoint\":{},"
+          "\"nfc_port\":65536}}",
+          "'input.nfc_port'" },
         { "{\"action\":\"migrate\"," IN "\"output\":{\"kind\":\"x\",\"disk_format\":\"raw\"}}",
           "no such destination" },
         { "{\"action\":\"migrate\"," IN "\"output\":{\"kind\":\"null\",\"disk_format\":\"vmdk\"}}",
@@ -83,6 +117,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_asked_is_read),
+        cmocka_unit_test(a_machine_elsewhere_is_read),
         cmocka_unit_test(what_is_wrong_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,13 +40,13 @@ one_process_at_a_time(void **state)
     (void)state;
     struct err err = ERR_INIT;
     struct workdir first, second = WORKDIR_INIT;
-    assert_int_equal(workdir_open(dir, "vm", false, &first, &err), 0);
+    assert_int_equal(workdir_open(dir, "vm", &first, &err), 0);
     assert_true(first.fresh);
-    assert_int_equal(workdir_open(dir, "vm", false, &second, &err), -1);
+    assert_int_equal(workdir_open(dir, "vm", &second, &err), -1);
     assert_int_equal(err.kind, ERR_CONFLICT);
     assert_non_null(strstr(err.text, "another migration"));
     workdir_close(&first);
-    assert_int_equal(workdir_open(dir, "vm", false, &second, &err), 0);
+    assert_int_equal(workdir_open(dir, "vm", &second, &err), 0);
     assert_false(second.fresh);
     assert_int_equal(workdir_remove(&second, &err), 0);
     assert_null(second.path);
@@ -60,20 +60,20 @@ only_a_private_folder_of_ours_is_used(void **state)
     struct stat st;
     struct err err = ERR_INIT;
     struct workdir work = WORKDIR_INIT;
-    assert_int_equal(workdir_open(dir, "vm", false, &work, &err), 0);
+    assert_int_equal(workdir_open(dir, "vm", &work, &err), 0);
     assert_int_equal(stat(work.path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0700);
     assert_int_equal(workdir_remove(&work, &err), 0);
 
     snprintf(path, sizeof path, "%s/.vmferry-vm", dir);
     assert_int_equal(symlink("/tmp", path), 0);
-    assert_int_equal(workdir_open(dir, "vm", false, &work, &err), -1);
+    assert_int_equal(workdir_open(dir, "vm", &work, &err), -1);
     assert_int_equal(err.kind, ERR_CONFLICT);
     assert_int_equal(unlink(path), 0);
 
     assert_int_equal(mkdir(path, 0755), 0);
     assert_int_equal(chmod(path, 0755), 0);
-    assert_int_equal(workdir_open(dir, "vm", false, &work, &err), -1);
+    assert_int_equal(workdir_open(dir, "vm", &work, &err), -1);
     assert_int_equal(err.kind, ERR_CONFLICT);
 }
 
@@ -84,7 +84,7 @@ marks_outlive_the_run(void **state)
     struct err err = ERR_INIT;
     struct workdir work = WORKDIR_INIT;
     struct state marks = { .json = NULL };
-    assert_int_equal(workdir_open(dir, "vm", false, &work, &err), 0);
+    assert_int_equal(workdir_open(dir, "vm", &work, &err), 0);
     assert_int_equal(state_load(&work, &marks, &err), 0);
     assert_false(state_is(&marks, STATE_COMMITTING));
     assert_int_equal(state_mark(&marks, STATE_COMMITTING, &err), 0);
@@ -97,7 +97,8 @@ marks_outlive_the_run(void **state)
     state_free(&marks);
     workdir_close(&work);
 
-    assert_int_equal(workdir_open(dir, "vm", true, &work, &err), 0);
+    assert_int_equal(workdir_open(dir, "vm", &work, &err), 0);
+    assert_int_equal(workdir_clear(&work, &err), 0);
     assert_true(work.fresh);
     assert_int_equal(state_load(&work, &marks, &err), 0);
     assert_false(state_is(&marks, STATE_COMMITTING));
@@ -112,7 +113,7 @@ a_damaged_state_is_refused(void **state)
     static const char *const bad[] = { "", "{", "[]", "{\"version\": 99}" };
     struct err err = ERR_INIT;
     struct workdir work = WORKDIR_INIT;
-    assert_int_equal(workdir_open(dir, "vm", false, &work, &err), 0);
+    assert_int_equal(workdir_open(dir, "vm", &work, &err), 0);
     auto_free char *path = NULL;
     assert_int_equal(workdir_path(&work, "state.json", &path, &err), 0);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
