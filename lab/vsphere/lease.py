@@ -331,15 +331,18 @@ class Leases:
                 populated = Stream(entry.view, out).run().populated_bytes
             else:
                 out.write(pathlib.Path(entry.path).read_bytes())
-            out.end()
-            with lease.lock:
+            out.flush()
+            with lease.lock:    # before the last byte: who has that may ask for the manifest, and for the file again
                 entry.sent = ManifestEntry(entry, out.sums, out.size, populated)
+                entry.busy = False
+            out.end()
             return True
         except (folder.Cut, LeaseOver, StorageFault, qemu.QemuError, OSError):
+            with lease.lock:
+                entry.busy = False
             return False    # there is no way to say it behind a status of 200: the stream breaks off
         finally:
             with lease.lock:
-                entry.busy = False
                 if lease.state in DONE and entry.view:
                     entry.view.close()
 
@@ -379,7 +382,6 @@ class Chunks:
             self.waiting = bytearray()
 
     def end(self):
-        self.flush()
         self.connection.sendall(b"0\r\n\r\n")
 
 

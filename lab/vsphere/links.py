@@ -155,6 +155,12 @@ class Link:
                                self.extent_name, descriptor.ADAPTERS[spec.kind], spec.uuid, self.content_id, hint,
                                spec.thin, track, 4096 if spec.format == "native_4k" else 512)
 
+    def write_begins(self):
+        """Somebody opened it and will write: what it holds has another name from now on."""
+        self.cid = random.getrandbits(32) & 0xfffffffe
+        self.content_id = f"{random.getrandbits(128):032x}"
+        self.write_descriptor()
+
     def write_descriptor(self):
         path = self.disk.path(self.name)
         fresh = path.with_name(path.name + FRESH)

@@ -231,6 +231,8 @@ class Running:
             self.storage.spawner, words, self.storage.scratch, self.event, self.gone)
         try:
             cbt.power_on(self.machine)
+            for disk in self.machine.disks:
+                disk.active.write_begins()
             if not self.options["paused"]:
                 self.process.execute("cont")
         except qemu.QemuError:

@@ -550,6 +550,7 @@ class Storage:
             if machine.process:
                 machine.process.write(disk.device, file.name, offset, len(data))
                 return
+            link.write_begins()
             qemu.tool("qemu-io", "-f", link.format, "-c", f"write -s {file.name} {offset} {len(data)}", link.path)
             if disk.tracking and link.tracker != "layer":
                 link.written = cbt.extents.union(link.written, [(offset, len(data))])

@@ -280,6 +280,21 @@ def test_killed_while_copying_a_machine_that_is_off(vmferry, scene, disks, out, 
 
 
 @ESXI_IN_SOAK
+@pytest.mark.parametrize("transport", [it for it in TRANSPORTS if it != "export"])
+def test_written_to_between_two_runs(vmferry, scene, disks, out, transport):
+    """A disk that somebody opened for writing meanwhile is another one, whatever was written to it."""
+    kill(scene, begun(vmferry, scene, out, "cold", transport))
+    with open(disks[0], "rb") as disk:
+        scene.lab.event("write", machine="cold", disk=2000, offset=0, hex=disk.read(512).hex())
+    refused = scene.run(vmferry, "cold", out, transport)
+    assert refused.returncode == 1
+    assert "changed since" in refused.stderr and "--discard" in refused.stderr
+    result = scene.run(vmferry, "cold", out, transport, "--discard")
+    assert result.returncode == 0, result.stderr
+    is_whole(out, "cold", disks)
+
+
+@ESXI_IN_SOAK
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_killed_while_copying_from_a_snapshot(vmferry, scene, disks, out, transport):
     """Its snapshot is taken up by the same command, which goes on from what was copied, and removed at the end."""
