@@ -32,11 +32,10 @@ beside(const char *file, const char *name, char **ret, struct err *err)
 {
     const char *slash = strrchr(file, '/'), *bracket = strstr(file, "] ");
     const char *end = slash ? slash + 1 : bracket ? bracket + 2 : file;
-    if (*name == '/') {
-        end = file;
-    } else if (!*name || strncmp(name, "../", 3) == 0 || strstr(name, "/../")) {
+    if (!*name || strncmp(name, "../", 3) == 0 || strstr(name, "/../"))
         return err_set(err, ERR_INVALID, "an extent in \"%.200s\"", name);
-    }
+    if (*name == '/')
+        end = file;
     if (asprintf(ret, "%.*s%s", (int)(end - file), file, name) < 0) {
         *ret = NULL;
         return err_errno(err, ENOMEM, "an extent");
