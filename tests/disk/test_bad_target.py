@@ -267,8 +267,8 @@ def test_qcow2_with_more_than_an_image(room):
                              ("backing file", ["create", "-f", "qcow2", "-b", raw, "-F", "raw", target]),
                              ("bitmaps", ["create", "-f", "qcow2", target, "3M"], ["bitmap", "--add", target, "b"]),
                              ("encrypted", ["create", "-f", "qcow2", "--object", "secret,id=s,data=abc",
-                                            "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10",
-                                            target, "3M"])):
+                                            # not LUKS: QEMU times that key, and gives up when it cannot
+                                            "-o", "encrypt.format=aes,encrypt.key-secret=s", target, "3M"])):
         for command in commands:
             status, output = judge.qemu_img(*command)
             assert status == 0, output
