@@ -34,6 +34,7 @@ class Tracking:
         self.blind = blind      # numbers of the links whose writes get lost: those there when it was switched on over
         #                         snapshots; empty when tracking is whole
         self.whole = not blind
+        self.blind_from = 0     # from here on the disk has grown since, and nothing is seen; 0: all is
 
     @property
     def change_id(self):
@@ -43,7 +44,8 @@ class Tracking:
         self.intervals[self.counter] = extents.union(self.intervals.get(self.counter, []), areas)
 
     def between(self, first, last):
-        return extents.union(*(areas for point, areas in self.intervals.items() if first <= point < last))
+        areas = extents.union(*(areas for point, areas in self.intervals.items() if first <= point < last))
+        return extents.window(areas, 0, self.blind_from) if self.blind_from else areas
 
 
 def trackable(disk):

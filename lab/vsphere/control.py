@@ -4,7 +4,7 @@
     {"do": "expire-sessions"}                       {"do": "event", "event": NAME, ...}
 
 Events: `crash`, `power-off`, `power-on`, `guest-shutdown` {machine}; `question` {machine, text, choices, default};
-`write` {machine, disk, offset, hex or pattern and length}; `snapshot` and `remove-snapshot` {machine, name} (somebody
+`write` {machine, disk, offset, hex or pattern and length}; `grow` {machine, disk, bytes}; `tools` {machine, tools}; `snapshot` and `remove-snapshot` {machine, name} (somebody
 else's); `consolidation-needed`, `reset-tracking` {machine}; `connection` {machine, state};
 `host` {host, connection, maintenance}; `datastore` {datastore, free_gib, accessible}; `cut-nfc` [machine];
 `disable-method` {machine, method}; `password` {user, password}; `touch` {machine}.
@@ -18,6 +18,7 @@ import time
 
 from . import cbt
 from .links import StorageFault
+from .site import TOOLS
 
 REQUEST_MAX = 64 << 20
 SECONDS = 60
@@ -32,9 +33,10 @@ class Control:
         with_directory(self.path.parent, lambda place: self.socket.bind(f"{place}/control"))
         self.path.chmod(0o600)
         self.socket.listen(16)
+        self.thread = threading.Thread(target=self.accept, name="control", daemon=True)
 
     def serve(self):
-        threading.Thread(target=self.accept, name="control", daemon=True).start()
+        self.thread.start()
 
     def accept(self):
         while True:
@@ -65,6 +67,8 @@ class Control:
 
     def close(self):
         self.socket.shutdown(socket.SHUT_RDWR)
+        if self.thread.is_alive():
+            self.thread.join()
         self.socket.close()
         self.path.unlink(missing_ok=True)
 
@@ -98,13 +102,16 @@ class Control:
         sessions = [{"key": item.key, "user": item.user.name, "agent": item.agent, "calls": item.calls,
                      "verbatim": item.verbatim,
                      "idle_s": round(time.monotonic() - item.active_mono, 3)} for item in lab.sessions.active()]
-        used = [entity for entity in lab.machines.values() if entity.stored.ready or entity.power != "poweredOff"]
+        used = [entity for entity in lab.machines.values() if entity.stored.ready or entity.stored.power_changes
+                or entity.power != "poweredOff"]
         return {"sessions": sessions, "logins": lab.sessions.total,
                 "leases": [{"ref": item.ref, "machine": item.machine.spec.name, "state": item.state}
                            for item in lab.leases.open_leases()],
                 "snapshots": {entity.spec.name: [item.name for item in entity.stored.snapshots.values()]
                               for entity in used if entity.stored.snapshots},
                 "machines": {entity.spec.name: self.machine_state(entity) for entity in used},
+                "holds": {entity.spec.name: {method: sorted(sources) for method, sources in entity.disabled.items()}
+                          for entity in lab.machines.values() if entity.disabled},
                 "tasks": [{"name": item.name, "machine": item.entity.name, "state": item.state}
                           for item in lab.tasks.running()],
                 "nfc": lab.nfc.state(), "http_connections": len(lab.server.open), "requests": lab.server.requests_done,
@@ -113,9 +120,11 @@ class Control:
     @staticmethod
     def machine_state(entity):
         stored = entity.stored
-        return {"moref": entity.ref.value, "power": entity.power, "change_tracking": bool(stored.change_tracking),
+        return {"moref": entity.ref.value, "power": entity.power, "power_changes": stored.power_changes, "change_tracking": bool(stored.change_tracking),
                 "consolidation_needed": bool(stored.consolidation_needed), "disabled": sorted(entity.disabled),
-                "files": {str(disk.key): disk.chain for disk in stored.disks} if stored.ready else {}}
+                "files": {str(disk.key): disk.chain for disk in stored.disks} if stored.ready else {},
+                "images": {str(disk.key): [disk.active.path, disk.active.format] for disk in stored.disks}
+                if stored.ready else {}}
 
     # Events.
 
@@ -154,6 +163,15 @@ class Control:
     def event_write(self, machine, disk, offset, pattern=None, length=0, **data):
         content = bytes.fromhex(data["hex"]) if "hex" in data else bytes([pattern]) * length
         self.lab.storage.write(machine.spec.id, disk, offset, content)
+
+    def event_grow(self, machine, disk, bytes):  # pylint: disable=redefined-builtin
+        self.lab.storage.grow(machine.spec.id, disk, bytes)
+
+    @staticmethod
+    def event_tools(machine, tools):
+        if tools not in TOOLS:
+            raise ValueError(f"{tools!r} is no state of the Tools; {', '.join(TOOLS)} are")
+        machine.spec.tools = tools
 
     def event_snapshot(self, machine, name, description=""):
         return {"ref": self.lab.storage.create_snapshot(machine.spec.id, name, description).ref}

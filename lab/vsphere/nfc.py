@@ -153,10 +153,10 @@ class NfcServer:
         return count
 
     def close(self):
-        # A thread in accept() is not woken by close alone.
+        # A thread in accept() is not woken by close alone, and may go on with the next socket of that number.
         self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
         self.thread.join()
+        self.listener.close()
         with self.lock:
             clients = list(self.clients)
         for client in clients:

@@ -5,7 +5,8 @@ of which a site may have thousands, is on paper: its power changes and its disks
 `extra` of a machine says otherwise: "qemu": {"process": true, "paused": true, "accel": "kvm",
 "arguments": ["-vga", "std"]}; a paused one is there with all its disks, but its CPUs never start. "tools_after_s" is
 when its Tools are running; when it is not said: when the guest's console asks for a login, or after TOOLS_SECONDS; at
-once on paper. "shutdown": "ignore" makes the guest deaf to the power button.
+once on paper. "shutdown": "ignore" makes the guest deaf to the power button; "shutdown_s" is how long one on paper
+takes. A second serial port takes what the guest tells nobody else (lab/ledger.py).
 """
 
 import json
@@ -111,7 +112,8 @@ class Power:
                 machine.process.execute("system_powerdown")
             else:
                 run = self.running[ref]
-                timer = threading.Timer(PAPER_SHUTDOWN_SECONDS, self.went_down, (machine, run, "guest"))
+                seconds = machine.spec.extra.get("shutdown_s", PAPER_SHUTDOWN_SECONDS)
+                timer = threading.Timer(seconds, self.went_down, (machine, run, "guest"))
                 timer.daemon = True
                 timer.start()
 
@@ -162,6 +164,7 @@ class Power:
     def changed(self, machine, state, why):
         with self.condition:
             machine.powered = state
+            machine.power_changes.append((state, why))
             self.condition.notify_all()
         if self.on_change and not self.closing:
             threading.Thread(target=self.on_change, args=(machine.ref, state, why), daemon=True).start()
@@ -189,6 +192,10 @@ class Power:
     def console(self, ref):
         """The path of what the guest has said on its serial console."""
         return self.directory / ref / "console.log"
+
+    def serial(self, ref):
+        """The path of what the guest has said on its second serial port, through all its power cycles."""
+        return self.directory / ref / "serial.log"
 
     def close(self):
         """Stops every process."""
@@ -317,8 +324,11 @@ class Command(machines.Command):
         for order, disk in enumerate(sorted(self.disks, key=lambda disk: disk.key)):
             self.add_links(disk)
             self.add_disk_device(disk, order)
-        console = str(self.run.power.console(self.run.machine.ref)).replace(",", ",,")
-        self.add("-chardev", f"file,id=console,path={console}", "-device", "isa-serial,chardev=console")
+        ref = self.run.machine.ref
+        for name, path, more in (("console", self.run.power.console(ref), ""),
+                                 ("serial", self.run.power.serial(ref), ",append=on")):
+            path = str(path).replace(",", ",,")
+            self.add("-chardev", f"file,id={name},path={path}{more}", "-device", f"isa-serial,chardev={name}")
         # The guest's end is seen while the process is still there, so that its bitmaps can be read.
         self.add("-S", "-no-shutdown", *self.run.options["arguments"])
         return [words[0], *self.arguments]

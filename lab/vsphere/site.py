@@ -228,6 +228,7 @@ EXTRA = {
     "sgx": bool, "shared_bus": dict, "snapshots": list, "tools_installer": bool, "tpm": bool, "usb": bool,
     "vapp": bool, "vbs": bool, "vgpu": bool,
     "change_tracking_supported": bool, "boot_order": list, "quiesce_fails": (bool, str), "shutdown": str,
+    "shutdown_s": (int, float),
     "latency_sensitivity": str, "cpu_affinity": list, "stun_ms": (int, float), "tools_after_s": (int, float),
     "qemu": dict,
 }

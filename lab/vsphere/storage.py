@@ -58,6 +58,7 @@ class StorageMachine:
         self.tracking_pending = False
         self.tracking_blind = set()
         self.powered = spec.power
+        self.power_changes = []     # (state, why) as they came, by power.py
         self.starting = False
         self.process = None     # qemu.Process while one runs
         self.lease = None
@@ -554,6 +555,33 @@ class Storage:
             qemu.tool("qemu-io", "-f", link.format, "-c", f"write -s {file.name} {offset} {len(data)}", link.path)
             if disk.tracking and link.tracker != "layer":
                 link.written = cbt.extents.union(link.written, [(offset, len(data))])
+
+    def grow(self, ref, device_key, size):
+        """A disk becomes larger, of a running machine as well. Not while there is a snapshot, nor a reader.
+
+        What tracks its changes does not: as some hosts do it, the change id stays good, and the new end of the disk is
+        never named as changed, whatever is written there.
+        """
+        machine = self.machine(ref)
+        with machine.lock:
+            machine.check_free("Growing a disk")
+            machine.materialize()
+            disk = machine.disk(device_key)
+            if machine.snapshots or not disk.active.raw:
+                raise StorageFault("InvalidState", f"{disk.file_name} cannot grow while there is a snapshot")
+            if size % 512 or size < disk.capacity:
+                raise StorageFault("InvalidArgument", f"{size} is no new size for {disk.file_name}",
+                                   invalidProperty="capacityInBytes")
+            if not machine.running:
+                self.check_held(disk.active)
+            if machine.process:
+                machine.process.execute("block_resize", node_name=disk.active.node, size=size)
+            else:
+                os.truncate(disk.active.path, size)
+            if disk.tracking and not disk.tracking.blind_from:
+                disk.tracking.blind_from = disk.capacity
+            disk.known_capacity = size
+            disk.active.write_begins()
 
     def serve(self, link):
         """qemu-nbd for a frozen link: (process, path of the socket)."""

@@ -22,6 +22,10 @@ int clock_poll_ms(int64_t deadline_ns);
 /* A condition variable whose timed waits take moments of this clock. */
 void cond_init_monotonic(pthread_cond_t *cond);
 
+/* Seconds since 1970 by the wall clock, for what people and other programs read and for what is
+ * kept over a restart. It may jump: nothing is measured with it, and nothing waits for it. */
+int64_t clock_wall_s(void);
+
 /* Tests: from now on the clock stands at now_ns until moved again; negative: the real one. */
 void clock_fake_ns(int64_t now_ns);
 

@@ -21,6 +21,17 @@ extern char **environ;
 
 static void run_child(const struct proc_spec *spec, char **env, int report_fd, pid_t parent);
 
+void
+proc_forbid_core(void)
+{
+    /* 1 and not 0: Linux leaves 0 out of account where a program takes the dumps (core_pattern
+     * begins with '|'), and makes no file of 1 byte either. It is what children inherit; exec takes
+     * the other one from them. */
+    static const struct rlimit none = { 1, 1 };
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0);
+}
+
 /* ---- environment ---- */
 
 static bool

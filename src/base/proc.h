@@ -14,6 +14,10 @@
 
 #include "base/err.h"
 
+/* From here on neither this process nor what it starts leaves its memory in a file, and no other of
+ * the same user looks into it: for programs through which passwords pass. First thing in main. */
+void proc_forbid_core(void);
+
 struct proc_spec {
     const char *const *argv; /* NULL-terminated; argv[0] is looked for in PATH unless it has a / */
     const char *const

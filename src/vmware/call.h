@@ -37,7 +37,9 @@ struct vmware_session {
             licences[VMWARE_MOREF_MAX];
     } at;
 
-    unsigned n_logins; /* a change means that views and filters are gone */
+    struct err refused; /* why the last login was; kind ERR_NONE: it was not */
+    int64_t refused_ns; /* when */
+    unsigned n_logins;  /* a change means that views and filters are gone */
     unsigned n_calls;
     int64_t used_ns; /* when something was last answered */
     struct fault fault;

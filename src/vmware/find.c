@@ -68,6 +68,8 @@ static int
 take(struct search *search, const struct object *object, struct err *err)
 {
     AUTO(vmware_found_free) struct vmware_found found = { 0 };
+    if (search->n == 1 && strcmp(search->first.moref, object->moref) == 0)
+        return 0; /* by another word of it */
     if (describe(search, object, &found, err) < 0)
         return -1;
     size_t at = strlen(search->list);
@@ -223,11 +225,16 @@ look(struct search *search, struct err *err)
         (try_uuid(search, uuid, true, err) < 0 ||
          (search->n == 0 && try_uuid(search, uuid, false, err) < 0)))
         return -1;
-    if (search->n > 0)
+    /* "vm-7", and on a host "7", may be another machine's name: who means the reference says
+     * moref=. */
+    bool both = search->n > 0 && moref == search->query;
+    if (search->n > 0 && !both)
         return 0;
     struct names *names = search->names;
     if (names_load(names, false, err) < 0)
         return -1;
+    if (both)
+        return try_listing(search, false, err);
     if (strchr(search->query, '/') && try_listing(search, true, err) < 0)
         return -1;
     return search->n == 0 ? try_listing(search, false, err) : 0;
@@ -262,8 +269,8 @@ vmware_find(struct vmware_session *session, const char *query, const char *datac
     }
     if (search.n > 1)
         return err_set(err, ERR_CONFLICT,
-                       "%s: %zu machines fit %.200s: %s%s; give the path or the "
-                       "moref of one",
+                       "%s: %zu machines fit %.200s: %s%s; give the path of one, or its moref as "
+                       "moref=...",
                        session->endpoint, search.n, query, search.list,
                        search.n > VMWARE_FOUND_MAX ? ", ..." : "");
     return err_set(err, ERR_NOT_FOUND,

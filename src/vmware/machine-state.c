@@ -107,7 +107,8 @@ take_flags(struct vmware_machine *machine, const struct object *object)
     const char *ft = object_text(object, "runtime.faultToleranceState");
     machine->fault_tolerance =
         object_get(object, "config.ftInfo") != NULL || (ft && strcmp(ft, "notConfigured") != 0);
-    machine->instant_clone_frozen = object_bool(object, "runtime.instantCloneFrozen");
+    machine->instant_clone_frozen = object_bool(object, "runtime.instantCloneFrozen") ||
+                                    object_bool(object, "runtime.quiescedForkParent");
     machine->snapshot_in_background = object_bool(object, "runtime.snapshotInBackground");
     machine->vbs = object_bool(object, "config.flags.vbsEnabled");
     machine->nested_hv = object_bool(object, "config.nestedHVEnabled");

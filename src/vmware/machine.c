@@ -62,6 +62,7 @@ const char *const machine_paths[] = {
     "runtime.faultToleranceState",
     "runtime.cryptoState",
     "runtime.instantCloneFrozen",
+    "runtime.quiescedForkParent",
     "runtime.snapshotInBackground",
     "runtime.bootTime",
     "guest.toolsRunningStatus",

@@ -60,7 +60,22 @@ static const struct soap_type types[] = {
     { "SystemError", "faultCause? faultMessage* reason" },
     /* rights */
     { "HasPrivilegeOnEntities", "_this entity+ sessionId privId*" },
+    /* holding off storage vMotion */
+    { "DisableMethods", "_this entity+ method+:DisabledMethodRequest sourceId sessionScope?" },
+    { "DisabledMethodRequest", "method reasonId" },
+    { "EnableMethods", "_this entity+ method+ sourceId" },
 };
+
+/* Methods that are not in the published namespace. */
+static const char *
+namespace_of(const char *method)
+{
+    static const char *const internal[] = { "DisableMethods", "EnableMethods" };
+    for (size_t i = 0; i < ARRAY_LEN(internal); i++)
+        if (strcmp(internal[i], method) == 0)
+            return "urn:internalvim25";
+    return "urn:vim25";
+}
 
 const struct soap_type *
 soap_type_at(size_t i)
@@ -174,7 +189,7 @@ soap_begin(struct soap_message *message, const char *method, const char *operati
     }
     xml_open(xml, "soapenv:Body");
     xml_open(xml, method);
-    xml_put_attr(xml, "xmlns", "urn:vim25");
+    xml_put_attr(xml, "xmlns", namespace_of(method));
     const struct soap_type *type = soap_type_find(method);
     if (!type) {
         blame(message, method, strlen(method), "is a method that the table does not have");

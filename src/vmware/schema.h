@@ -1,4 +1,4 @@
-/* Requests of vim25: XML whose elements stand where the WSDL has them.
+/* Requests of vim25 (and a few of internalvim25): XML whose elements stand where the WSDL has them.
  *
  * vSphere reads children in the order of the schema (base type first) and refuses or, worse, passes
  * over what stands elsewhere. That order is in one table here; each thing that is written is held

@@ -13,6 +13,7 @@
 #define KEEPALIVE_NS (300 * NS_PER_S)
 #define VERSIONS_MAX_BYTES 1048576
 #define LOGOUT_TIMEOUT_S 10
+#define REFUSED_NS (300 * NS_PER_S)
 #define OPERATION_MAX 40
 
 /* The versions of the API whose methods and properties are used here, newest first. */
@@ -283,6 +284,13 @@ log_in(struct vmware_session *session, struct err *err)
     auto_soap_reply struct soap_reply reply = { 0 };
     char what[300];
     snprintf(what, sizeof what, "log in as %.200s", session->user);
+    /* A password that was changed meanwhile: a few more tries with it, and the account is locked
+     * for everybody. Each call that finds the session ended comes here. */
+    if (session->refused.kind != ERR_NONE && clock_now_ns() - session->refused_ns < REFUSED_NS) {
+        *err = session->refused;
+        TEXT_TAKE(session->fault.type, "InvalidLogin");
+        return -1;
+    }
     /* A session that is over, or is somebody's, would have the login refused. */
     secret_free(TAKE_PTR(session->cookie));
     call_begin(session, &message, "Login", "SessionManager", session->at.sessions);
@@ -294,8 +302,14 @@ log_in(struct vmware_session *session, struct err *err)
                        "cannot be sent (a control character, or not UTF-8)",
                        session->endpoint);
     struct soap_call call = { .what = what, .bare = true };
-    if (call_send(session, &message, &call, &reply, err) < 0)
+    if (call_send(session, &message, &call, &reply, err) < 0) {
+        if (call_is_fault(session, "InvalidLogin")) {
+            session->refused = *err;
+            session->refused_ns = clock_now_ns();
+        }
         return -1;
+    }
+    session->refused.kind = ERR_NONE;
     const char *key = xml_text_at(xml_child(reply.response, "returnval"), "key");
     free(TAKE_PTR(session->session_key));
     if (copy_text(&session->session_key, key ? key : "", err) < 0)
@@ -389,7 +403,8 @@ int
 vmware_cookie_renew(struct vmware_session *session, const char *refused, char **ret,
                     struct err *err)
 {
-    if (session->cookie && strcmp(session->cookie, refused) == 0 && log_in(session, err) < 0)
+    if (session->cookie && refused && strcmp(session->cookie, refused) == 0 &&
+        log_in(session, err) < 0)
         return -1;
     return vmware_cookie(session, ret, err);
 }

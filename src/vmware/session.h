@@ -5,7 +5,8 @@
  *
  * Every call may find that the server has ended the session (it does so after 30 idle minutes, and
  * when it restarts). It then logs in again, once, and repeats what was refused; only a password
- * that is no longer right is seen by the caller. What the server may just not be able to do now
+ * that is no longer right is seen by the caller, and is not tried again for five minutes, lest the
+ * account be locked. What the server may just not be able to do now
  * (502, 503, a lost connection, TaskInProgress, ConcurrentAccess, HostCommunication) is tried again
  * with growing pauses, for calls whose repetition does no harm.
  *
@@ -101,8 +102,8 @@ const char *vmware_user(const struct vmware_session *session);
  * it with secret_free (auto_secret). It is exactly what the server gave, quotes included. */
 int vmware_cookie(struct vmware_session *session, char **ret, struct err *err);
 
-/* The same after somebody was refused (401) with `refused`: when the session has another cookie by
- * now that is given, else it logs in again first. */
+/* The same after somebody was refused (401) with `refused` (NULL: he had none): when the session
+ * has another cookie by now that is given, else it logs in again first. */
 int vmware_cookie_renew(struct vmware_session *session, const char *refused, char **ret,
                         struct err *err);
 

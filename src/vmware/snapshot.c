@@ -126,8 +126,12 @@ wait_for_creations(struct making *making, const struct tree *tree, bool *ret_wai
         struct object object;
         struct err why = ERR_INIT;
         if (property_read(making->session, "Task", task->text, paths, making->what, &reply, &object,
-                          &why) < 0)
-            continue; /* forgotten, or somebody else's */
+                          &why) < 0) {
+            if (*making->session->fault.type || why.kind == ERR_NOT_FOUND)
+                continue; /* forgotten, or somebody else's */
+            *err = why;   /* it may be the one: nobody knows */
+            return -1;
+        }
         const char *state = object_text(&object, "info.state");
         const char *id = object_text(&object, "info.descriptionId");
         if (!state || !id || strncmp(id, "VirtualMachine.createSnapshot", 29) != 0 ||
@@ -194,7 +198,7 @@ static int
 look_after_failure(struct making *making, const struct err *why, struct vmware_snapshot_made *ret,
                    struct err *err)
 {
-    bool unknown = !*making->session->fault.type && why->kind == ERR_UNAVAILABLE;
+    bool unknown = !*making->session->fault.type && why->kind != ERR_CANCELLED;
     bool forgotten = why->kind == ERR_NOT_FOUND;
     struct fault fault = making->session->fault;
     if (!unknown && !forgotten)

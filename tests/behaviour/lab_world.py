@@ -154,7 +154,8 @@ class Server:
                         path / "cert.pem", "-days", "9", "-subj", "/CN=lab"], check=True, capture_output=True)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(path / "cert.pem", path / "key.pem")
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
 
     def take_rule(self, _path):
         rule, self.rule = self.rule, None
@@ -169,7 +170,9 @@ class Server:
             threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
 
     def serve(self, connection):
-        with contextlib.suppress(OSError), self.context.wrap_socket(connection, server_side=True) as tls:
+        """A client that went away is its own business; a mistake of the lab ends the test with its traceback."""
+        with contextlib.suppress(ConnectionError, TimeoutError, ssl.SSLError), \
+                self.context.wrap_socket(connection, server_side=True) as tls:
             tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             lines = tls.makefile("rb")
             while request := lines.readline(65536):
@@ -199,6 +202,10 @@ class Server:
 
     def close(self):
         self.leases.close()
+        # First the thread: one that still waits in accept() may wait on the number of the closed socket (the call is
+        # begun anew after a signal, or when the machine was frozen), which by then is that of the next test's.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
         self.listener.close()
 
 

@@ -1,11 +1,13 @@
 """src/vmware against the simulator of govmomi, which is written by others after the same documents."""
 
 import contextlib
+import json
 import re
+import subprocess
 
 import pytest
 
-from interop_hand import Hand, Refused, Simulator
+from interop_hand import Hand, Refused, Simulator, build_dir
 
 DISK_BYTES = 1 << 20
 MACHINES = 150                      # in each of two pools
@@ -90,6 +92,24 @@ def test_inventory(vcenter):
         assert [machine[0] for machine in light] == [machine[0] for machine in machines]
         assert {machine[9] for machine in light} == {"0"}
         assert "/DC0" in hand.refuses("inventory", "/DC7").text
+
+
+@pytest.mark.soak
+def test_inventory_of_thousands(tmp_path):
+    """The simulator gives all 5,000 in one answer, whatever it is asked for: no program of ours holds it."""
+    peak, password = tmp_path / "peak", tmp_path / "password"
+    password.write_text(Simulator.password + "\n")
+    with running("-machines", "2500", "-empty") as simulator:
+        url = f"vpx://{Simulator.user}@127.0.0.1:{simulator.facts['port']}"
+        with open(tmp_path / "out", "w", encoding="utf-8") as out:
+            subprocess.run(["time", "-f", "%e %M", "-o", peak, build_dir() / "src/cli/vmferry", "inventory", "--json",
+                            "--password-file", password, "--thumbprint", simulator.facts["thumbprint"], url],
+                           stdout=out, stdin=subprocess.DEVNULL, check=True)
+    seconds, peak_kib = peak.read_text().split()
+    machines = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
+    assert len({machine["moref"] for machine in machines if "moref" in machine}) == 5000
+    print(f"5,000 machines in {seconds} s, {int(peak_kib) // 1024} MiB")
+    assert float(seconds) < 60 and int(peak_kib) < 64 * 1024
 
 
 def test_inventory_of_a_host(host):

@@ -118,6 +118,7 @@ func thumbprint(certificate []byte) string {
 func main() {
 	esx := flag.Bool("esx", false, "an ESXi host instead of a vCenter")
 	machines := flag.Int("machines", 2, "machines in each pool")
+	empty := flag.Bool("empty", false, "no data on the disks: for very many machines")
 	flag.Parse()
 	model := simulator.VPX()
 	if *esx {
@@ -128,8 +129,10 @@ func main() {
 		log.Fatal(err)
 	}
 	defer model.Remove()
-	if err := fillDisks(); err != nil {
-		log.Fatal(err)
+	if !*empty {
+		if err := fillDisks(); err != nil {
+			log.Fatal(err)
+		}
 	}
 	model.Service.Listen = &url.URL{Host: "127.0.0.1:0", User: url.UserPassword("user", "pass")}
 	model.Service.TLS = new(tls.Config)

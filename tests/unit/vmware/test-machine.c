@@ -453,6 +453,45 @@ a_uuid_is_asked_for_twice(void **state)
     assert_string_equal(found.moref, "vm-2");
 }
 
+#define ONE(moref, name)                                                                           \
+    {                                                                                              \
+        .expect = { "<obj type=\"VirtualMachine\">" moref "</obj>" }, .status = 200,               \
+        .body = PROPERTIES(OBJECT("VirtualMachine", moref, SET("name", name))),                    \
+    }
+#define NAMED_LIKE_ONE(moref, name)                                                                \
+    VIEW,                                                                                          \
+        {                                                                                          \
+            .expect = { "<RetrievePropertiesEx ", "<type>VirtualMachine</type>" },                 \
+            .status = 200,                                                                         \
+            .body = PROPERTIES(IN("VirtualMachine", "vm-2", "x", "Folder", "group-v7", "")         \
+                                   IN("VirtualMachine", moref, name, "Folder", "group-v7", "")),   \
+        },                                                                                         \
+        DESTROYED
+
+static void
+a_reference_may_be_the_name_of_another(void **state)
+{
+    (void)state;
+    auto_vmware_found struct vmware_found found = { .name = NULL };
+    static const struct exchange two[] = { ONE("vm-2", "x"), TREE, NAMED_LIKE_ONE("vm-9", "vm-2") };
+    PLAY(two);
+    assert_int_equal(vmware_find(session, "vm-2", NULL, &found, &err), -1);
+    double_done();
+    assert_int_equal(err.kind, ERR_CONFLICT);
+    assert_non_null(strstr(err.text, "(vm-9)"));
+    static const struct exchange itself[] = { ONE("vm-2", "vm-2"), TREE,
+                                              NAMED_LIKE_ONE("vm-2", "vm-2") };
+    PLAY(itself);
+    assert_int_equal(vmware_find(session, "vm-2", NULL, &found, &err), 0);
+    double_done();
+    vmware_found_free(&found);
+    static const struct exchange said[] = { ONE("vm-2", "x") };
+    PLAY(said);
+    assert_int_equal(vmware_find(session, "moref=vm-2", NULL, &found, &err), 0);
+    double_done();
+    assert_string_equal(found.moref, "vm-2");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -472,6 +511,7 @@ main(int argc, char **argv)
         TEST(machines_are_found_by_name),
         TEST(several_of_one_name_are_listed),
         TEST(a_uuid_is_asked_for_twice),
+        TEST(a_reference_may_be_the_name_of_another),
     };
     int r = cmocka_run_group_tests(tests, NULL, NULL);
     free(answer);

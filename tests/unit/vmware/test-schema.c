@@ -52,6 +52,9 @@ static const char *const orders[][2] = {
     { "MethodFault", "faultCause? faultMessage*" },
     { "SystemError", "faultCause? faultMessage* reason" },
     { "HasPrivilegeOnEntities", "_this entity+ sessionId privId*" },
+    { "DisableMethods", "_this entity+ method+:DisabledMethodRequest sourceId sessionScope?" },
+    { "DisabledMethodRequest", "method reasonId" },
+    { "EnableMethods", "_this entity+ method+ sourceId" },
 };
 
 static void

@@ -223,7 +223,33 @@ a_password_that_changed_meanwhile_is_said(void **state)
     double_done();
     assert_int_equal(err.kind, ERR_DENIED);
     assert_string_equal(vmware_last_fault(session), "InvalidLogin");
-    vmware_logout(session); /* without a cookie there is nothing to end */
+    /* Not tried again with each call: that locks the account. */
+    static const struct exchange again[] = {
+        { POWER_PATHS, .status = 500, .body = NOT_AUTHENTICATED },
+    };
+    for (int i = 0; i < 3; i++) {
+        PLAY(again);
+        assert_int_equal(vmware_power_state(session, "vm-1", &power, &err), -1);
+        double_done();
+        assert_int_equal(err.kind, ERR_DENIED);
+        assert_non_null(strstr(err.text, "InvalidLogin"));
+        assert_string_equal(vmware_last_fault(session), "InvalidLogin");
+    }
+    auto_secret char *cookie = NULL;
+    assert_int_equal(vmware_cookie(session, &cookie, &err), -1);
+    assert_int_equal(vmware_cookie_renew(session, "old", &cookie, &err), -1);
+    clock_fake_ns(clock_now_ns() + 301 * NS_PER_S);
+    static const struct exchange after[] = {
+        { POWER_PATHS, .status = 500, .body = NOT_AUTHENTICATED },
+        LOGIN_AS("two"),
+        { POWER_PATHS, .status = 200, .body = IS_ON },
+    };
+    PLAY(after);
+    assert_int_equal(vmware_power_state(session, "vm-1", &power, &err), 0);
+    double_done();
+    assert_int_equal(vmware_cookie_renew(session, NULL, &cookie, &err), 0);
+    assert_string_equal(cookie, "vmware_soap_session=two");
+    log_out(session);
 }
 
 static void

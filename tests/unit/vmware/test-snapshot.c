@@ -152,6 +152,16 @@ a_lost_answer_makes_no_second_one(void **state)
     assert_int_equal(create(VMWARE_QUIESCE_NO), 0);
     double_done();
     assert_string_equal(made.moref, "s-1");
+    /* A proxy's page in place of the answer says as little as none. */
+    static const struct exchange page[] = {
+        NONE,
+        CREATE_ANSWER("false", 200, "<html><body>welcome</body></html>"),
+        TREE(ROOT("s-1", "vmferry-7", "")),
+    };
+    PLAY(page);
+    assert_int_equal(create(VMWARE_QUIESCE_NO), 0);
+    double_done();
+    assert_string_equal(made.moref, "s-1");
     static const struct exchange nowhere[] = { NONE, CREATE_ANSWER("false", 0, NULL), NONE };
     PLAY(nowhere);
     assert_int_equal(create(VMWARE_QUIESCE_NO), -1);
@@ -185,6 +195,23 @@ one_that_is_being_made_is_waited_for(void **state)
     assert_int_equal(create(VMWARE_QUIESCE_NO), 0);
     double_done();
     assert_string_equal(made.moref, "s-1");
+}
+
+#define TASK_LOST                                                                                  \
+    {                                                                                              \
+        .expect = { "<obj type=\"Task\">task-5</obj>" }, .status = 0,                              \
+    }
+
+static void
+nothing_is_made_while_it_is_not_known_what_is_being_made(void **state)
+{
+    (void)state;
+    static const struct exchange list[] = { RECENT,    TASK_LOST, TASK_LOST,
+                                            TASK_LOST, TASK_LOST, TASK_LOST };
+    PLAY(list);
+    assert_int_equal(create(VMWARE_QUIESCE_NO), -1);
+    double_done();
+    assert_int_equal(err.kind, ERR_UNAVAILABLE);
 }
 
 static void
@@ -466,6 +493,7 @@ main(void)
         TEST(a_guest_that_cannot_be_quiesced),
         TEST(a_lost_answer_makes_no_second_one),
         TEST(one_that_is_being_made_is_waited_for),
+        TEST(nothing_is_made_while_it_is_not_known_what_is_being_made),
         TEST(another_task_is_waited_for),
         TEST(a_free_licence_is_said),
         TEST(ours_is_removed_and_disks_consolidated),
