@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "model/text.h"
 
 #define VM_TEXTS_MAX (7 + 3 * VM_MAX_DISKS + 2 * VM_MAX_NICS)
 
@@ -19,8 +20,6 @@ static const char *const bus_names[] = {
 static int check_disks(const struct vm *vm, struct err *err);
 static int check_nics(const struct vm *vm, struct err *err);
 static int check_text(const char *what, const char *text, size_t max, struct err *err);
-static bool has_control(const char *text);
-static size_t utf8_len(const char *text);
 
 static size_t list_texts(struct vm *vm, char **ret[VM_TEXTS_MAX]);
 
@@ -213,7 +212,7 @@ vm_check(const struct vm *vm, struct err *err)
         return err_set(err, ERR_INVALID, "the machine has no name");
     if (check_text("the machine's name", vm->name, VM_MAX_NAME, err) < 0)
         return -1;
-    if (strchr(vm->name, '/') || has_control(vm->name) || strcmp(vm->name, ".") == 0 ||
+    if (strchr(vm->name, '/') || text_has_control(vm->name) || strcmp(vm->name, ".") == 0 ||
         strcmp(vm->name, "..") == 0)
         return err_set(err, ERR_INVALID,
                        "the machine's name '%.80s' cannot be a file name: give it another",
@@ -330,40 +329,7 @@ check_text(const char *what, const char *text, size_t max, struct err *err)
     size_t len = strlen(text);
     if (len > max)
         return err_set(err, ERR_INVALID, "%s is longer than %zu bytes", what, max);
-    if (utf8_len(text) != len)
+    if (text_utf8_len(text) != len)
         return err_set(err, ERR_INVALID, "%s is not UTF-8", what);
     return 0;
-}
-
-static bool
-has_control(const char *text)
-{
-    for (; *text; text++)
-        if (iscntrl((unsigned char)*text))
-            return true;
-    return false;
-}
-
-/* Length of the part that is well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates). */
-static size_t
-utf8_len(const char *text)
-{
-    const unsigned char *c = (const unsigned char *)text;
-    while (*c) {
-        unsigned more = *c < 0x80                 ? 0
-                        : *c >= 0xc2 && *c < 0xe0 ? 1
-                        : (*c & 0xf0) == 0xe0     ? 2
-                        : *c >= 0xf0 && *c < 0xf5 ? 3
-                                                  : 4;
-        if (more == 4)
-            break;
-        for (unsigned i = 1; i <= more; i++)
-            if ((c[i] & 0xc0) != 0x80)
-                return (size_t)(c - (const unsigned char *)text);
-        if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] >= 0xa0) ||
-            (c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] >= 0x90))
-            break;
-        c += 1 + more;
-    }
-    return (size_t)(c - (const unsigned char *)text);
 }
