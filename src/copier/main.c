@@ -10,10 +10,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "copier/job.h"
 #include "wire/ipc.h"
 
@@ -178,8 +178,7 @@ main(void)
         fprintf(stderr, "%s: is started by vmferry; use 'vmferry copy'\n", copier_program.name);
         return 2;
     }
-    /* Passwords and cookies pass through here: no core dump, no ptrace by the same user. */
-    prctl(PR_SET_DUMPABLE, 0);
+    proc_forbid_core(); /* passwords and cookies pass through here */
     json_wipe_freed();
     signal(SIGPIPE, SIG_IGN);
     log_setup(copier_program.name, LOG_LEVEL_INFO, log_to_parent, NULL);

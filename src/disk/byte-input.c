@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include "base/cleanup.h"
 
 #define CHUNK_BYTES (256 * KIB)
+#define LOOK_MS 100 /* how soon one that waits for a pipe notices a stop */
 
 struct byte_input {
     char *name;
@@ -18,6 +20,7 @@ struct byte_input {
     bool own_fd;
     bool is_file;                  /* pread at raw_offset; else read */
     uint64_t raw_offset, raw_left; /* of the file; raw_left UINT64_MAX for a pipe */
+    const atomic_bool *stop;       /* of a pipe; or NULL */
     struct byte_giver giver;       /* in place of fd */
 
     /* What was read and not given out: of the raw bytes, and behind gzip. */
@@ -70,11 +73,13 @@ byte_input_file(int fd, uint64_t offset, uint64_t bytes, const char *name, bool 
 }
 
 int
-byte_input_pipe(int fd, const char *name, bool gzip, struct byte_input **ret, struct err *err)
+byte_input_pipe(int fd, const char *name, bool gzip, const atomic_bool *stop,
+                struct byte_input **ret, struct err *err)
 {
     if (input_new(name, gzip, ret, err) < 0)
         return -1;
     (*ret)->fd = fd;
+    (*ret)->stop = stop;
     (*ret)->raw_left = UINT64_MAX;
     return 0;
 }
@@ -114,6 +119,21 @@ byte_input_close(struct byte_input *in)
     free(in);
 }
 
+/* Until the pipe has something to read or is at its end. */
+static int
+wait_for_pipe(const struct byte_input *in, struct err *err)
+{
+    struct pollfd pfd = { .fd = in->fd, .events = POLLIN };
+    int n;
+    while ((n = poll(&pfd, 1, LOOK_MS)) <= 0) {
+        if (n < 0 && errno != EINTR)
+            return err_errno(err, errno, "%s: wait for data", in->name);
+        if (atomic_load(in->stop))
+            return err_set(err, ERR_CANCELLED, "%s: stopped while waiting for data", in->name);
+    }
+    return 0;
+}
+
 /* Refill raw; its length is 0 at the end. */
 static int
 fill_raw(struct byte_input *in, struct err *err)
@@ -124,6 +144,8 @@ fill_raw(struct byte_input *in, struct err *err)
     size_t want = (size_t)MIN(in->raw_left, CHUNK_BYTES);
     if (want == 0 || in->fd < 0)
         return 0;
+    if (in->stop && wait_for_pipe(in, err) < 0)
+        return -1;
     ssize_t n;
     do
         n = in->is_file ? pread(in->fd, in->raw, want, (off_t)in->raw_offset)

@@ -3,6 +3,8 @@
 #ifndef DISK_BYTE_INPUT_H
 #define DISK_BYTE_INPUT_H
 
+#include <stdatomic.h>
+
 #include "disk/disk.h"
 
 struct byte_input;
@@ -10,8 +12,10 @@ struct byte_input;
 /* [offset, offset + bytes) of fd, which is taken over, also on failure. */
 int byte_input_file(int fd, uint64_t offset, uint64_t bytes, const char *name, bool gzip,
                     struct byte_input **ret, struct err *err);
-/* A pipe or socket, to its end; fd stays the caller's. */
-int byte_input_pipe(int fd, const char *name, bool gzip, struct byte_input **ret, struct err *err);
+/* A pipe or socket, to its end; fd stays the caller's. Reading waits for as long as it takes; when
+ * *stop is set it ends with ERR_CANCELLED (NULL: never). */
+int byte_input_pipe(int fd, const char *name, bool gzip, const atomic_bool *stop,
+                    struct byte_input **ret, struct err *err);
 /* From a function that fills exactly len bytes, less only at the end; arg must outlive the input.
  */
 struct byte_giver {

@@ -11,7 +11,7 @@
 #define BATCH_ENTRIES_MAX 2048
 
 static void *thread_main(void *arg);
-static int store_batch(struct checkpoint *cp, struct err *err);
+static int store_batch(struct checkpoint *cp, uint64_t reached, struct err *err);
 
 int
 checkpoint_start(struct checkpoint *cp, struct target *target, struct map *map, struct err *err)
@@ -62,7 +62,7 @@ is_full(const struct checkpoint *cp)
 static bool
 is_due(const struct checkpoint *cp)
 {
-    return cp->closing || cp->filling.bytes >= CHECKPOINT_BYTES ||
+    return cp->closing || cp->draining || cp->filling.bytes >= CHECKPOINT_BYTES ||
            cp->filling.n >= BATCH_ENTRIES_MAX / 2;
 }
 
@@ -88,6 +88,33 @@ checkpoint_add(struct checkpoint *cp, const struct checkpoint_entry *entry, uint
     return r;
 }
 
+void
+checkpoint_remember(struct checkpoint *cp, uint64_t (*reached)(void *arg), void *arg)
+{
+    pthread_mutex_lock(&cp->lock);
+    cp->reached = reached;
+    cp->reached_arg = arg;
+    pthread_mutex_unlock(&cp->lock);
+}
+
+int
+checkpoint_drain(struct checkpoint *cp, struct err *err)
+{
+    int r = 0;
+    pthread_mutex_lock(&cp->lock);
+    while (cp->has_thread && cp->filling.n + cp->storing.n > 0 && cp->failed.kind == ERR_NONE) {
+        cp->draining = true;
+        pthread_cond_broadcast(&cp->changed);
+        pthread_cond_wait(&cp->changed, &cp->lock);
+    }
+    if (cp->failed.kind != ERR_NONE) {
+        *err = cp->failed;
+        r = -1;
+    }
+    pthread_mutex_unlock(&cp->lock);
+    return r;
+}
+
 static void *
 thread_main(void *arg)
 {
@@ -101,14 +128,17 @@ thread_main(void *arg)
         while (!is_due(cp) && waited != ETIMEDOUT)
             waited = pthread_cond_timedwait(&cp->changed, &cp->lock, &due);
         bool closing = cp->closing;
+        cp->draining = false;
+        /* Before the batches change places: what was done up to there is in one of them. */
+        uint64_t reached = cp->reached ? cp->reached(cp->reached_arg) : 0;
         struct checkpoint_batch batch = cp->filling;
         cp->filling = cp->storing;
         cp->storing = batch;
         struct err err = ERR_INIT;
         int r = 0;
-        if (cp->storing.n > 0) {
+        if (cp->storing.n > 0 || reached > map_info(cp->map)->compared_bytes) {
             pthread_mutex_unlock(&cp->lock);
-            r = store_batch(cp, &err);
+            r = store_batch(cp, reached, &err);
             pthread_mutex_lock(&cp->lock);
         }
         cp->storing.n = 0;
@@ -127,14 +157,18 @@ thread_main(void *arg)
 
 /* The order is the whole point: image, flush, map, flush. */
 static int
-store_batch(struct checkpoint *cp, struct err *err)
+store_batch(struct checkpoint *cp, uint64_t reached, struct err *err)
 {
-    if (cp->target->ops->flush(cp->target, err) < 0)
+    if (cp->storing.n > 0 && cp->target->ops->flush(cp->target, err) < 0)
         return -1;
     for (size_t i = 0; i < cp->storing.n; i++)
         if (enter(cp->map, &cp->storing.entries[i], err) < 0)
             return -1;
-    return map_flush(cp->map, err);
+    if (!cp->reached)
+        return map_flush(cp->map, err);
+    struct map_info info = *map_info(cp->map);
+    info.compared_bytes = MAX(info.compared_bytes, reached);
+    return map_set_info(cp->map, &info, err);
 }
 
 int

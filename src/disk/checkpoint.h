@@ -39,8 +39,11 @@ struct checkpoint {
     bool has_thread;
     pthread_mutex_t lock; /* all that follows */
     pthread_cond_t changed;
+    uint64_t (*reached)(void *arg);
+    void *reached_arg;
     struct checkpoint_batch filling;
     struct checkpoint_batch storing; /* only the thread's while it stores */
+    bool draining;
     bool closing;
     struct err failed;
 };
@@ -52,6 +55,13 @@ int checkpoint_start(struct checkpoint *cp, struct target *target, struct map *m
 /* Hand in one range that is written. May wait. Fails when a checkpoint has failed. */
 int checkpoint_add(struct checkpoint *cp, const struct checkpoint_entry *entry, uint64_t bytes,
                    struct err *err);
+
+/* From now on the map's info remembers with each checkpoint (and every CHECKPOINT_NS) up to which
+ * byte all is done, by what has been handed in before `reached` is called, which says so. */
+void checkpoint_remember(struct checkpoint *cp, uint64_t (*reached)(void *arg), void *arg);
+
+/* Wait until all that was handed in is durable and in the map; at once without a thread. */
+int checkpoint_drain(struct checkpoint *cp, struct err *err);
 
 /* The last checkpoint, and the end of the thread. After it nothing is waiting. */
 int checkpoint_finish(struct checkpoint *cp, struct err *err);

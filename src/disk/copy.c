@@ -12,6 +12,8 @@
 static int run_lanes(struct copy *copy, struct err *err);
 static void free_lanes(struct copy *copy);
 static int finish(struct copy *copy, struct err *err);
+static uint64_t known_below(const struct copy_spec *spec);
+static uint64_t reached(void *arg);
 static const struct stream_client stream_client;
 
 int
@@ -20,7 +22,7 @@ copy_disk(const struct copy_spec *spec, struct copy_progress *progress, struct e
     struct copy copy = { .spec = spec, .progress = progress };
     pthread_mutex_init(&copy.lock, NULL);
     uint64_t known_bytes;
-    if (plan_init(&copy.plan, spec->source, spec->map, spec->ranges, spec->resume, err) < 0 ||
+    if (plan_init(&copy.plan, spec->source, spec->map, spec->ranges, known_below(spec), err) < 0 ||
         plan_known_bytes(&copy.plan, &known_bytes, err) < 0) {
         plan_done(&copy.plan);
         return -1;
@@ -33,6 +35,9 @@ copy_disk(const struct copy_spec *spec, struct copy_progress *progress, struct e
 
     int r = checkpoint_start(&copy.checkpoint, spec->target, spec->map, err);
     if (r == 0) {
+        /* A stream may come in any order, so that it is compared from its beginning each time. */
+        if (spec->compare && !spec->source->ops->next)
+            checkpoint_remember(&copy.checkpoint, reached, &copy);
         r = run_lanes(&copy, err);
         if (r == 0 && spec->source->ops->next) {
             /* The stream is at its end; what it did not bring is zero. */
@@ -55,6 +60,20 @@ copy_disk(const struct copy_spec *spec, struct copy_progress *progress, struct e
     return r;
 }
 
+static uint64_t
+known_below(const struct copy_spec *spec)
+{
+    if (!spec->compare)
+        return spec->resume ? UINT64_MAX : 0;
+    return spec->source->ops->next ? 0 : map_info(spec->map)->compared_bytes;
+}
+
+static uint64_t
+reached(void *arg)
+{
+    return plan_reached(&((struct copy *)arg)->plan);
+}
+
 static int
 make_lanes(struct copy *copy, struct err *err)
 {
@@ -67,11 +86,13 @@ make_lanes(struct copy *copy, struct err *err)
     unsigned depth = source->ops->next     ? 1
                      : target->ops->submit ? MAX(source->depth, WRITE_DEPTH)
                                            : source->depth;
+    unsigned n_requests = source->ops->next ? 1 : MAX(depth, source->small_depth);
     copy->lanes = calloc(n, sizeof *copy->lanes);
     if (!copy->lanes)
         return err_errno(err, ENOMEM, "lanes of a copy");
     for (; copy->n_lanes < n; copy->n_lanes++)
-        if (lane_init(&copy->lanes[copy->n_lanes], copy, copy->n_lanes, depth, err) < 0) {
+        if (lane_init(&copy->lanes[copy->n_lanes], copy, copy->n_lanes, depth, n_requests, err) <
+            0) {
             lane_done(&copy->lanes[copy->n_lanes]);
             return -1;
         }

@@ -33,6 +33,12 @@ direct_open(int fd, const char *name, bool *ret_direct, struct err *err)
 }
 
 void
+cache_drop(int fd)
+{
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); /* an advice: where it is not heeded, so be it */
+}
+
+void
 room_ahead_want(struct room_ahead *room, int fd, uint64_t bytes)
 {
     if (!room->useful || bytes <= room->reached)

@@ -15,6 +15,9 @@
  * can (*ret_direct), else through the page cache. name is for the error. */
 int direct_open(int fd, const char *name, bool *ret_direct, struct err *err);
 
+/* Drop the file's clean pages from the page cache, where the descriptor is not direct. */
+void cache_drop(int fd);
+
 /* Room allocated ahead of the writing: a direct write that makes a file longer has to wait for
  * all others, one into reserved room has not. */
 struct room_ahead {

@@ -37,7 +37,8 @@ struct request {
     uint64_t offset;  /* bytes, into the virtual disk */
     uint64_t run_end; /* up to here the same lane will read on; at least the end of this one */
     size_t len;       /* bytes, 1 to REQUEST_BYTES */
-    uint8_t *data;    /* REQUEST_BYTES, IO_ALIGN-aligned, belongs to the lane */
+    uint8_t *data;    /* whole clusters, IO_ALIGN-aligned, belongs to the lane */
+    size_t room;      /* clusters at data */
     uint32_t present; /* bit i: cluster i holds data to store (a stream may bring only some) */
     bool overwrites;  /* something else may have been stored there in this copy */
     unsigned pending; /* asynchronous writes still under way */

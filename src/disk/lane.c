@@ -6,12 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "disk/compare.h"
+
 /* How soon a waiting lane notices a stop, or that another thread completed its request. */
 #define WAIT_MS 100
 
 static int start_request(struct lane *lane, struct err *err);
 static int process_ready(struct lane *lane, struct err *err);
 static int retire_written(struct lane *lane, struct err *err);
+static int begin_write(struct lane *lane, struct request *req, struct err *err);
+static int take_if_different(struct lane *lane, struct request *req, struct err *err);
+static int write_differing(struct lane *lane, struct err *err);
+static void count_done(struct copy *copy, const struct request *req, size_t i);
 static int wait_for_io(struct lane *lane, struct err *err);
 
 /* ---- lists ---- */
@@ -75,24 +81,40 @@ lane_pop(struct lane *lane, struct request_list *list)
     return req;
 }
 
+static bool
+lane_has(struct lane *lane, const struct request_list *list)
+{
+    pthread_mutex_lock(&lane->lock);
+    bool has = list->n > 0;
+    pthread_mutex_unlock(&lane->lock);
+    return has;
+}
+
 /* ---- life ---- */
 
 int
-lane_init(struct lane *lane, struct copy *copy, unsigned number, unsigned depth, struct err *err)
+lane_init(struct lane *lane, struct copy *copy, unsigned number, unsigned depth,
+          unsigned n_requests, struct err *err)
 {
-    *lane = (struct lane){ .copy = copy, .number = number, .depth = depth };
+    *lane = (struct lane){
+        .copy = copy,
+        .number = number,
+        .n_requests = n_requests,
+        .n_clusters = depth * REQUEST_CLUSTERS,
+    };
     pthread_mutex_init(&lane->lock, NULL);
     list_init(&lane->free);
     list_init(&lane->reading);
     list_init(&lane->ready);
+    list_init(&lane->differing);
     list_init(&lane->writing);
-    lane->requests = calloc(depth, sizeof *lane->requests);
+    lane->requests = calloc(n_requests, sizeof *lane->requests);
     lane->buffers = aligned_alloc(IO_ALIGN, depth * REQUEST_BYTES);
-    if (!lane->requests || !lane->buffers)
+    lane->taken = calloc(lane->n_clusters, sizeof *lane->taken);
+    if (!lane->requests || !lane->buffers || !lane->taken)
         return err_errno(err, ENOMEM, "%u buffers of a copy", depth);
-    for (unsigned i = 0; i < depth; i++) {
+    for (unsigned i = 0; i < n_requests; i++) {
         lane->requests[i].lane = lane;
-        lane->requests[i].data = lane->buffers + i * REQUEST_BYTES;
         list_push(&lane->free, &lane->requests[i]);
     }
     return 0;
@@ -103,6 +125,7 @@ lane_done(struct lane *lane)
 {
     free(lane->requests);
     free(lane->buffers);
+    free(lane->taken);
     pthread_mutex_destroy(&lane->lock);
 }
 
@@ -128,9 +151,15 @@ static bool
 lane_is_idle(struct lane *lane)
 {
     pthread_mutex_lock(&lane->lock);
-    bool idle = lane->free.n == lane->depth;
+    bool idle = lane->free.n == lane->n_requests;
     pthread_mutex_unlock(&lane->lock);
     return idle;
+}
+
+static bool
+cannot_start(struct lane *lane)
+{
+    return lane->ended || lane->full || !lane->free.first;
 }
 
 void *
@@ -145,12 +174,12 @@ lane_main(void *arg)
     while (r == 0 && !(lane->ended && lane_is_idle(lane))) {
         if (copy_is_stopped(lane->copy))
             break;
-        r = lane->ended || !lane->free.first ? 0 : start_request(lane, &err);
+        r = cannot_start(lane) ? 0 : start_request(lane, &err);
         if (r == 0)
             r = process_ready(lane, &err);
         if (r == 0)
             r = retire_written(lane, &err);
-        if (r == 0 && (lane->ended || !lane->free.first) && !lane_is_idle(lane))
+        if (r == 0 && cannot_start(lane) && !lane_is_idle(lane))
             r = wait_for_io(lane, &err);
     }
     if (r < 0)
@@ -160,41 +189,142 @@ lane_main(void *arg)
     return NULL;
 }
 
+/* Tell the plan below which offset the lane has nothing left to do: only a comparison remembers. */
+static void
+note_done(struct lane *lane)
+{
+    if (!lane->copy->spec->compare)
+        return;
+    uint64_t low = lane->run_at < lane->run_end ? lane->run_at : UINT64_MAX;
+    const struct request_list *busy[] = { &lane->reading, &lane->ready, &lane->differing,
+                                          &lane->writing };
+    pthread_mutex_lock(&lane->lock);
+    for (size_t i = 0; i < ARRAY_LEN(busy); i++)
+        for (const struct request *req = busy[i]->first; req; req = req->next)
+            low = MIN(low, req->offset);
+    pthread_mutex_unlock(&lane->lock);
+    plan_done_below(&lane->copy->plan, lane->number, low);
+}
+
+/* ---- room ---- */
+
+/* Room for so many bytes, in blocks of 1, 2, 4 ... clusters at a multiple of their size, so that it
+ * does not crumble. False: there is none until something has ended. */
+static bool
+take_room(struct lane *lane, struct request *req, size_t len)
+{
+    size_t n = 1, wanted = (size_t)div_up(len, CLUSTER_BYTES);
+    while (n < wanted)
+        n *= 2;
+    for (size_t at = 0; at < lane->n_clusters; at += n)
+        if (!memchr(lane->taken + at, true, n)) {
+            memset(lane->taken + at, true, n);
+            req->data = lane->buffers + at * CLUSTER_BYTES;
+            req->room = n;
+            return true;
+        }
+    lane->full = true;
+    return false;
+}
+
+/* The request has ended. */
+static void
+release(struct lane *lane, struct request *req)
+{
+    if (req->room > 0)
+        memset(lane->taken + (size_t)(req->data - lane->buffers) / CLUSTER_BYTES, false, req->room);
+    req->room = 0;
+    lane->full = false;
+    lane_push(lane, &lane->free, req);
+}
+
 /* ---- reading ---- */
 
-/* A zero range needs no buffer: done here and now. */
+/* It is about to be written. */
 static int
-store_zero(struct lane *lane, uint64_t offset, uint64_t len, struct err *err)
+note_written(struct copy *copy, uint64_t offset, uint64_t len, struct err *err)
+{
+    atomic_fetch_add(&copy->progress->written_bytes, len);
+    struct written *written = copy->spec->written;
+    return written ? written_add(written, offset / CLUSTER_BYTES, div_up(len, CLUSTER_BYTES), err)
+                   : 0;
+}
+
+static int
+zero_range(struct lane *lane, uint64_t offset, uint64_t len, struct err *err)
 {
     struct copy *copy = lane->copy;
     struct target *target = copy->spec->target;
-    if (!target->zero_at_start && target->ops->zero(target, lane->number, offset, len, err) < 0)
+    if (!target->zero_at_start && (note_written(copy, offset, len, err) < 0 ||
+                                   target->ops->zero(target, lane->number, offset, len, err) < 0))
         return -1;
     struct checkpoint_entry entry = {
         .first = offset / CLUSTER_BYTES,
         .n = div_up(len, CLUSTER_BYTES),
         .zero = true,
     };
-    if (checkpoint_add(&copy->checkpoint, &entry, 0, err) < 0)
+    return checkpoint_add(&copy->checkpoint, &entry, 0, err);
+}
+
+/* Of a range that is zero at the source only what the map does not know to be so: all of a window
+ * is forgotten first, with one flush. */
+static int
+zero_what_differs(struct lane *lane, uint64_t offset, uint64_t len, struct err *err)
+{
+    struct map *map = lane->copy->spec->map;
+    uint64_t at = offset / CLUSTER_BYTES, end = div_up(offset + len, CLUSTER_BYTES), first, n;
+    while (at < end) {
+        uint64_t window = at, window_end = MIN(at + COMPARE_WINDOW, end);
+        bool differs = false;
+        int r;
+        while (at < window_end &&
+               (r = compare_not_zero(map, &at, window_end, &first, &n, err)) >= 0) {
+            differs |= r > 0;
+            if (r > 0 && map_fill(map, first, n, CLUSTER_UNKNOWN, err) < 0)
+                return -1;
+        }
+        if (at < window_end || (differs && map_flush(map, err) < 0))
+            return -1;
+        for (uint64_t again = window; differs && again < window_end;) {
+            if ((r = compare_not_zero(map, &again, window_end, &first, &n, err)) < 0)
+                return -1;
+            uint64_t from = first * CLUSTER_BYTES;
+            if (r > 0 &&
+                zero_range(lane, from, MIN(n * CLUSTER_BYTES, offset + len - from), err) < 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
+/* A zero range needs no buffer: done here and now. */
+static int
+store_zero(struct lane *lane, uint64_t offset, uint64_t len, struct err *err)
+{
+    struct copy *copy = lane->copy;
+    if ((copy->spec->compare ? zero_what_differs : zero_range)(lane, offset, len, err) < 0)
         return -1;
     atomic_fetch_add(&copy->progress->zero_bytes, len);
     atomic_fetch_add(&copy->progress->done_bytes, len);
     return 0;
 }
 
-/* The next request of the lane's run. */
+/* The next request of the lane's run; 0 without room for it. */
 static int
 take_of_run(struct lane *lane, struct request *req)
 {
+    size_t len = (size_t)MIN(REQUEST_BYTES, lane->run_end - lane->run_at);
+    if (!take_room(lane, req, len))
+        return 0;
     req->offset = lane->run_at;
-    req->len = (size_t)MIN(REQUEST_BYTES, lane->run_end - lane->run_at);
+    req->len = len;
     req->run_end = lane->run_end;
     req->present = UINT32_MAX;
     lane->run_at += req->len;
     return 1;
 }
 
-/* The next range into req. 1: got one; 0: the end. */
+/* The next range into req. 1: got one; 0: the end, or no room for one. */
 static int
 next_range(struct lane *lane, struct request *req, struct err *err)
 {
@@ -202,12 +332,14 @@ next_range(struct lane *lane, struct request *req, struct err *err)
     struct source *source = copy->spec->source;
     req->overwrites = false;
     if (source->ops->next && !copy->plan.only_zero)
-        return source->ops->next(source, lane->number, req, err);
+        return !take_room(lane, req, REQUEST_BYTES)
+                   ? 0
+                   : source->ops->next(source, lane->number, req, err);
     if (lane->run_at < lane->run_end)
         return take_of_run(lane, req);
     for (;;) {
         uint64_t offset, len;
-        int step = plan_next(&copy->plan, &offset, &len, err);
+        int step = plan_next(&copy->plan, lane->number, &offset, &len, err);
         if (step < 0)
             return -1;
         if (step == PLAN_END)
@@ -219,6 +351,7 @@ next_range(struct lane *lane, struct request *req, struct err *err)
         }
         if (store_zero(lane, offset, len, err) < 0)
             return -1;
+        note_done(lane);
         if (copy_is_stopped(copy))
             return 0;
     }
@@ -232,8 +365,10 @@ start_request(struct lane *lane, struct err *err)
     struct request *req = lane_pop(lane, &lane->free);
     int got = next_range(lane, req, err);
     if (got <= 0) {
-        lane->ended = true;
-        lane_push(lane, &lane->free, req);
+        bool full = lane->full;
+        lane->ended = !full;
+        release(lane, req);
+        lane->full = full;
         return got;
     }
     rate_wait(copy->spec->rate, request_present_bytes(req), &copy->progress->stop);
@@ -273,9 +408,11 @@ store_run(struct lane *lane, struct request *req, size_t i, size_t end, bool zer
     struct target *target = lane->copy->spec->target;
     size_t from = i * CLUSTER_BYTES;
     size_t len = MIN(end * CLUSTER_BYTES, req->len) - from;
+    if (zero && target->zero_at_start && !req->overwrites)
+        return 0;
+    if (note_written(lane->copy, req->offset + from, len, err) < 0)
+        return -1;
     if (zero) {
-        if (target->zero_at_start && !req->overwrites)
-            return 0;
         return target->ops->zero(target, lane->number, req->offset + from, len, err);
     }
     if (target->ops->write)
@@ -287,8 +424,8 @@ store_run(struct lane *lane, struct request *req, size_t i, size_t end, bool zer
                                err);
 }
 
-static int
-store_request(struct lane *lane, struct request *req, struct err *err)
+static void
+hash_request(struct request *req)
 {
     size_t n = request_clusters(req);
     /* qcow2 stores whole clusters: behind the end of the disk there is zero. */
@@ -297,8 +434,12 @@ store_request(struct lane *lane, struct request *req, struct err *err)
         if (req->present >> i & 1)
             req->hashes[i] =
                 cluster_hash(req->data + i * CLUSTER_BYTES, request_cluster_len(req, i));
+}
 
-    size_t end;
+static int
+store_request(struct lane *lane, struct request *req, struct err *err)
+{
+    size_t n = request_clusters(req), end;
     for (size_t i = 0; i < n; i = end) {
         bool present = req->present >> i & 1;
         bool zero = present && req->hashes[i] == CLUSTER_ZERO;
@@ -318,18 +459,68 @@ static int
 process_ready(struct lane *lane, struct err *err)
 {
     struct request *req = lane_pop(lane, &lane->ready);
-    if (!req)
-        return 0;
-    if (req->err.kind != ERR_NONE) {
+    if (req && req->err.kind != ERR_NONE) {
         *err = req->err;
         return -1;
     }
-    atomic_fetch_add(&lane->copy->progress->read_bytes, request_present_bytes(req));
+    if (req) {
+        atomic_fetch_add(&lane->copy->progress->read_bytes, request_present_bytes(req));
+        hash_request(req);
+        if ((lane->copy->spec->compare ? take_if_different : begin_write)(lane, req, err) < 0)
+            return -1;
+    }
+    /* One flush of the map for all that have come meanwhile. */
+    bool wait = lane_has(lane, &lane->ready) && lane->differing.n <= lane->n_requests / 2;
+    return lane->differing.n > 0 && !wait ? write_differing(lane, err) : 0;
+}
+
+static int
+begin_write(struct lane *lane, struct request *req, struct err *err)
+{
     req->pending = 1; /* ours, so that it does not end before all its writes have begun */
     lane_push(lane, &lane->writing, req);
     if (store_request(lane, req, err) < 0)
         return -1;
     request_write_done(req, 0, NULL);
+    return 0;
+}
+
+/* What is equal is done. */
+static int
+take_if_different(struct lane *lane, struct request *req, struct err *err)
+{
+    struct copy *copy = lane->copy;
+    uint32_t read = req->present;
+    if (compare_request(copy->spec->map, req, err) < 0)
+        return -1;
+    for (size_t i = 0; i < request_clusters(req); i++)
+        if ((read & ~req->present) >> i & 1 && !req->overwrites)
+            count_done(copy, req, i);
+    if (req->present) {
+        lane_push(lane, &lane->differing, req);
+        return 0;
+    }
+    release(lane, req);
+    note_done(lane);
+    return 0;
+}
+
+static int
+write_differing(struct lane *lane, struct err *err)
+{
+    struct copy *copy = lane->copy;
+    struct request *req;
+    for (req = lane->differing.first; req; req = req->next)
+        /* A stream brings a cluster again: the record of the first time must not come after this.
+         */
+        if ((req->overwrites && checkpoint_drain(&copy->checkpoint, err) < 0) ||
+            compare_forget(copy->spec->map, req, err) < 0)
+            return -1;
+    if (map_flush(copy->spec->map, err) < 0)
+        return -1;
+    while ((req = lane_pop(lane, &lane->differing)))
+        if (begin_write(lane, req, err) < 0)
+            return -1;
     return 0;
 }
 
@@ -345,6 +536,16 @@ request_write_done(struct request *req, int errnum, const char *what)
     pthread_mutex_unlock(&lane->lock);
 }
 
+static void
+count_done(struct copy *copy, const struct request *req, size_t i)
+{
+    size_t len = request_cluster_len(req, i);
+    struct copy_progress *progress = copy->progress;
+    atomic_fetch_add(req->hashes[i] == CLUSTER_ZERO ? &progress->zero_bytes : &progress->data_bytes,
+                     len);
+    atomic_fetch_add(&progress->done_bytes, len);
+}
+
 /* Hand the request to the checkpoint, one entry for each run of present clusters. */
 static int
 report_request(struct lane *lane, const struct request *req, struct err *err)
@@ -353,21 +554,15 @@ report_request(struct lane *lane, const struct request *req, struct err *err)
     size_t n = request_clusters(req), end;
     for (size_t i = 0; i < n; i = end + 1) {
         struct checkpoint_entry entry = { .first = req->offset / CLUSTER_BYTES + i };
-        uint64_t data = 0, zero = 0;
+        uint64_t bytes = 0;
         for (end = i; end < n && (req->present >> end & 1); end++) {
-            size_t len = request_cluster_len(req, end);
             entry.values[entry.n++] = req->hashes[end];
-            *(req->hashes[end] == CLUSTER_ZERO ? &zero : &data) += len;
+            bytes += request_cluster_len(req, end);
         }
-        if (entry.n == 0)
-            continue;
-        if (checkpoint_add(&copy->checkpoint, &entry, data + zero, err) < 0)
+        if (entry.n > 0 && checkpoint_add(&copy->checkpoint, &entry, bytes, err) < 0)
             return -1;
-        if (req->overwrites)
-            continue; /* counted when it came first */
-        atomic_fetch_add(&copy->progress->data_bytes, data);
-        atomic_fetch_add(&copy->progress->zero_bytes, zero);
-        atomic_fetch_add(&copy->progress->done_bytes, data + zero);
+        for (; i < end && !req->overwrites; i++) /* else counted when it came first */
+            count_done(copy, req, i);
     }
     return 0;
 }
@@ -391,7 +586,8 @@ retire_written(struct lane *lane, struct err *err)
         }
         if (report_request(lane, req, err) < 0)
             return -1;
-        lane_push(lane, &lane->free, req);
+        release(lane, req);
+        note_done(lane);
     }
 }
 

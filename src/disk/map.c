@@ -50,7 +50,8 @@ struct slot {
     char change_id[MAP_CHANGE_ID_MAX];
     char source_id[MAP_SOURCE_ID_MAX];
     char target_id[MAP_TARGET_ID_MAX];
-    uint8_t zero[SLOT_BYTES - 56 - 384 - 8];
+    uint64_t compared_bytes;
+    uint8_t zero[SLOT_BYTES - 56 - 384 - 8 - 8];
     uint64_t checksum; /* XXH3-64 of all before it */
 };
 _Static_assert(sizeof(struct slot) == SLOT_BYTES, "a slot is one page");
@@ -66,6 +67,7 @@ struct map {
     struct map_info info;
     pthread_mutex_t lock; /* directory */
     uint8_t *directory;
+    pthread_mutex_t writing; /* records, so that a chunk is opened once */
 };
 
 /* ---- records and directory entries on disk ---- */
@@ -129,6 +131,7 @@ map_new(int fd, const char *name, uint64_t disk_bytes, struct map **ret, struct 
     map->directory = calloc(map->n_chunks, 1);
     map->name = strdup(name);
     pthread_mutex_init(&map->lock, NULL);
+    pthread_mutex_init(&map->writing, NULL);
     if (!map->directory || !map->name) {
         map_close(map);
         return err_errno(err, ENOMEM, "%s", name);
@@ -177,6 +180,7 @@ info_from_slot(const struct slot *slot, struct map_info *ret)
         .generation = le64toh(slot->generation),
         .work_id = le64toh(slot->work_id),
         .complete = le32toh(slot->complete) != 0,
+        .compared_bytes = le64toh(slot->compared_bytes),
     };
     memcpy(ret->change_id, slot->change_id, sizeof ret->change_id - 1);
     memcpy(ret->source_id, slot->source_id, sizeof ret->source_id - 1);
@@ -254,6 +258,7 @@ map_close(struct map *map)
     if (map->fd >= 0)
         close(map->fd);
     pthread_mutex_destroy(&map->lock);
+    pthread_mutex_destroy(&map->writing);
     free(map->directory);
     free(map->name);
     free(map);
@@ -282,6 +287,7 @@ map_set_info(struct map *map, const struct map_info *info, struct err *err)
         .generation = htole64(info->generation),
         .work_id = htole64(info->work_id),
         .complete = htole32(info->complete),
+        .compared_bytes = htole64(info->compared_bytes),
     };
     memcpy(slot.magic, magic, sizeof magic);
     memcpy(slot.change_id, info->change_id, sizeof slot.change_id);
@@ -362,14 +368,16 @@ chunk_state(struct map *map, size_t chunk)
     return state;
 }
 
-/* Make sure that the records of a chunk count. */
+/* Make sure that the records of a chunk count. What stood in them when the chunk was last all zero
+ * may be stale, so the new ones are on stable storage before the directory says that they count. */
 static int
 open_chunk(struct map *map, size_t chunk, struct err *err)
 {
     if (chunk_state(map, chunk) == CHUNK_RECORDS)
         return 0;
     uint64_t first = (uint64_t)chunk * MAP_CHUNK_CLUSTERS;
-    if (write_same(map, first, chunk_clusters(map, chunk), CLUSTER_ZERO, err) < 0)
+    if (write_same(map, first, chunk_clusters(map, chunk), CLUSTER_ZERO, err) < 0 ||
+        map_flush(map, err) < 0)
         return -1;
     return set_chunk_state(map, chunk, CHUNK_RECORDS, err);
 }
@@ -383,11 +391,9 @@ check_range(const struct map *map, uint64_t first, uint64_t n, struct err *err)
     return 0;
 }
 
-int
-map_set(struct map *map, uint64_t first, size_t n, const uint64_t *values, struct err *err)
+static int
+set_records(struct map *map, uint64_t first, size_t n, const uint64_t *values, struct err *err)
 {
-    if (check_range(map, first, n, err) < 0)
-        return -1;
     uint64_t wire[REQUEST_CLUSTERS];
     while (n > 0) {
         size_t chunk = (size_t)(first / MAP_CHUNK_CLUSTERS);
@@ -408,10 +414,19 @@ map_set(struct map *map, uint64_t first, size_t n, const uint64_t *values, struc
 }
 
 int
-map_fill(struct map *map, uint64_t first, uint64_t n, uint64_t value, struct err *err)
+map_set(struct map *map, uint64_t first, size_t n, const uint64_t *values, struct err *err)
 {
     if (check_range(map, first, n, err) < 0)
         return -1;
+    pthread_mutex_lock(&map->writing);
+    int r = set_records(map, first, n, values, err);
+    pthread_mutex_unlock(&map->writing);
+    return r;
+}
+
+static int
+fill_records(struct map *map, uint64_t first, uint64_t n, uint64_t value, struct err *err)
+{
     while (n > 0) {
         size_t chunk = (size_t)(first / MAP_CHUNK_CLUSTERS);
         uint64_t chunk_first = (uint64_t)chunk * MAP_CHUNK_CLUSTERS;
@@ -429,6 +444,17 @@ map_fill(struct map *map, uint64_t first, uint64_t n, uint64_t value, struct err
         n -= now;
     }
     return 0;
+}
+
+int
+map_fill(struct map *map, uint64_t first, uint64_t n, uint64_t value, struct err *err)
+{
+    if (check_range(map, first, n, err) < 0)
+        return -1;
+    pthread_mutex_lock(&map->writing);
+    int r = fill_records(map, first, n, value, err);
+    pthread_mutex_unlock(&map->writing);
+    return r;
 }
 
 int

@@ -4,7 +4,7 @@
  * resuming, verifying and copying differences one mechanism. The order that keeps it honest: data,
  * flush of the image, records, flush of the map. docs/formats/map.md describes the file.
  *
- * Any thread may read records; one thread writes them.
+ * Any thread may read and write records.
  */
 #ifndef DISK_MAP_H
 #define DISK_MAP_H
@@ -20,9 +20,10 @@ struct map;
 
 struct map_info {
     uint64_t disk_bytes;
-    uint64_t generation; /* counts finished copies into the image */
-    uint64_t work_id;    /* which list of ranges is being copied; 0: the whole disk */
-    bool complete;       /* no copy is under way */
+    uint64_t generation;     /* counts finished copies into the image */
+    uint64_t work_id;        /* which list of ranges is being copied; 0: the whole disk */
+    uint64_t compared_bytes; /* of a comparison under way: what is known below this is done */
+    bool complete;           /* no copy is under way */
     char change_id[MAP_CHANGE_ID_MAX];
     char source_id[MAP_SOURCE_ID_MAX];
     char target_id[MAP_TARGET_ID_MAX];

@@ -3,13 +3,21 @@
 #define DISK_NBD_CONNECTION_H
 
 #include <poll.h>
+#include <stdatomic.h>
 
 #include <libnbd.h>
+
+#include "base/clock.h"
 
 #include "disk/disk.h"
 
 #define NBD_MAX_LANES 4
 #define NBD_DEPTH 4
+#define NBD_SMALL_DEPTH 16 /* requests that are short: as many bytes, and more of them */
+
+/* A connection that has not got through its handshake after this long is given up: a server may
+ * accept and never answer (it is stopped, or it serves another client first). */
+#define NBD_CONNECT_LIMIT_NS (30 * NS_PER_S)
 
 struct nbd_lanes {
     char *uri;
@@ -20,9 +28,20 @@ struct nbd_lanes {
     uint64_t bytes;
 };
 
-/* Connect: several lanes when the server says that they see the same. */
-int nbd_lanes_open(struct nbd_lanes *lanes, const char *uri, const char *name, bool write,
-                   struct err *err);
+/* What to connect to, and how. The strings stay the caller's. */
+struct nbd_access {
+    const char *uri;
+    const char *name; /* for errors and the log */
+    bool write;
+    int64_t limit_ns;        /* for each connection; 0: NBD_CONNECT_LIMIT_NS */
+    const atomic_bool *stop; /* give up when it is set; NULL: never */
+};
+
+/* Connect: several lanes when the server says that they see the same. A first connection on which
+ * nothing comes in time is tried once more, with a warning; further ones that fail are done
+ * without, with a warning. ERR_UNAVAILABLE: no answer in time; ERR_CANCELLED: stopped. Also after a
+ * failure nbd_lanes_close is due. */
+int nbd_lanes_open(struct nbd_lanes *lanes, const struct nbd_access *access, struct err *err);
 void nbd_lanes_close(struct nbd_lanes *lanes);
 
 int nbd_lane_poll_events(struct nbd_handle *nbd, struct pollfd *ret);

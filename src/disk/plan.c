@@ -10,16 +10,19 @@
 
 int
 plan_init(struct plan *plan, struct source *source, struct map *map,
-          const struct extent_list *ranges, bool skip_known, struct err *err)
+          const struct extent_list *ranges, uint64_t known_below, struct err *err)
 {
     *plan = (struct plan){
         .source = source,
         .map = map,
-        .skip_known = skip_known,
+        .whole = !ranges,
+        .known_below = known_below,
         .chunk = UINT64_MAX,
         .records = calloc(MAP_CHUNK_CLUSTERS, sizeof *plan->records),
     };
     pthread_mutex_init(&plan->lock, NULL);
+    for (unsigned i = 0; i < MAX_LANES; i++)
+        plan->held[i] = UINT64_MAX;
     if (!plan->records)
         return err_errno(err, ENOMEM, "plan of the copy");
     if (!ranges)
@@ -79,11 +82,12 @@ load_chunk(struct plan *plan, uint64_t cluster, struct err *err)
 static int
 same_until(struct plan *plan, uint64_t end, bool *ret_known, uint64_t *ret_until, struct err *err)
 {
-    if (!plan->skip_known) {
+    if (plan->position >= plan->known_below) {
         *ret_known = false;
         *ret_until = end;
         return 0;
     }
+    end = MIN(end, plan->known_below);
     uint64_t cluster = plan->position / CLUSTER_BYTES;
     if (load_chunk(plan, cluster, err) < 0)
         return -1;
@@ -102,8 +106,9 @@ int
 plan_known_bytes(struct plan *plan, uint64_t *ret_bytes, struct err *err)
 {
     uint64_t bytes = 0;
-    for (size_t i = 0; plan->skip_known && i < plan->ranges.n; i++) {
+    for (size_t i = 0; i < plan->ranges.n; i++) {
         uint64_t end = plan->ranges.extents[i].offset + plan->ranges.extents[i].len;
+        end = MIN(end, plan->known_below);
         uint64_t until;
         plan->position = plan->ranges.extents[i].offset;
         for (; plan->position < end; plan->position = until) {
@@ -132,7 +137,7 @@ plan_wants(struct plan *plan, uint64_t cluster, bool *ret, struct err *err)
             high = middle;
     }
     *ret = low < plan->ranges.n && plan->ranges.extents[low].offset <= offset;
-    if (!*ret || !plan->skip_known)
+    if (!*ret || offset >= plan->known_below)
         return 0;
     pthread_mutex_lock(&plan->lock);
     int r = load_chunk(plan, cluster, err);
@@ -143,6 +148,15 @@ plan_wants(struct plan *plan, uint64_t cluster, bool *ret, struct err *err)
 }
 
 /* ---- extents ---- */
+
+/* A whole disk always is; a range of a list only when it is long. */
+static bool
+is_worth_asking(const struct plan *plan)
+{
+    const struct source *source = plan->source;
+    return source->ops->extents &&
+           (plan->whole || plan->ranges.extents[plan->range].len >= source->ask_bytes);
+}
 
 /* Make plan->extent the one that holds position. */
 static int
@@ -158,8 +172,8 @@ find_extent(struct plan *plan, uint64_t end, struct err *err)
     const struct source_ops *ops = plan->source->ops;
     uint64_t len = end - plan->position;
     extent_clear(list);
-    int r = ops->extents ? ops->extents(plan->source, plan->position, len, list, err)
-                         : extent_add(list, plan->position, len, false, err);
+    int r = is_worth_asking(plan) ? ops->extents(plan->source, plan->position, len, list, err)
+                                  : extent_add(list, plan->position, len, false, err);
     if (r < 0)
         return -1;
     if (list->n == 0 || list->extents[0].offset != plan->position)
@@ -245,10 +259,32 @@ step(struct plan *plan, uint64_t *ret_offset, uint64_t *ret_len, struct err *err
 }
 
 int
-plan_next(struct plan *plan, uint64_t *ret_offset, uint64_t *ret_len, struct err *err)
+plan_next(struct plan *plan, unsigned lane, uint64_t *ret_offset, uint64_t *ret_len,
+          struct err *err)
 {
     pthread_mutex_lock(&plan->lock);
     int r = step(plan, ret_offset, ret_len, err);
+    if (r == PLAN_DATA || r == PLAN_ZERO)
+        plan->held[lane] = MIN(plan->held[lane], *ret_offset);
     pthread_mutex_unlock(&plan->lock);
     return r;
+}
+
+void
+plan_done_below(struct plan *plan, unsigned lane, uint64_t offset)
+{
+    pthread_mutex_lock(&plan->lock);
+    plan->held[lane] = offset;
+    pthread_mutex_unlock(&plan->lock);
+}
+
+uint64_t
+plan_reached(struct plan *plan)
+{
+    pthread_mutex_lock(&plan->lock);
+    uint64_t reached = plan->position;
+    for (unsigned i = 0; i < MAX_LANES; i++)
+        reached = MIN(reached, plan->held[i]);
+    pthread_mutex_unlock(&plan->lock);
+    return reached;
 }

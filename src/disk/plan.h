@@ -12,7 +12,8 @@ enum plan_step { PLAN_END, PLAN_DATA, PLAN_ZERO };
 struct plan {
     struct source *source;
     struct map *map;
-    bool skip_known;      /* leave out what the map knows */
+    uint64_t known_below; /* bytes; leave out what the map knows below this */
+    bool whole;           /* the disk, and not a list of ranges */
     bool only_zero;       /* leave out data: the rest after a stream */
     pthread_mutex_t lock; /* all that follows */
     struct extent_list ranges;
@@ -22,20 +23,29 @@ struct plan {
     size_t extent;  /* the one that holds position, once they were asked for */
     uint64_t chunk; /* of the map, whose records are here */
     uint64_t *records;
+    uint64_t held[MAX_LANES]; /* by lane: everything below is done; UINT64_MAX: it has nothing */
 };
 
-/* ranges NULL: the whole disk; else copied. */
+/* ranges NULL: the whole disk; else copied. known_below: bytes; what the map knows below it is left
+ * out (0: nothing, UINT64_MAX: all that it knows). */
 int plan_init(struct plan *plan, struct source *source, struct map *map,
-              const struct extent_list *ranges, bool skip_known, struct err *err);
+              const struct extent_list *ranges, uint64_t known_below, struct err *err);
 void plan_done(struct plan *plan);
 
 /* Start again from the first range. */
 void plan_rewind(struct plan *plan);
 
-/* The next step: PLAN_DATA sets *ret_offset and *ret_len (at most REQUEST_BYTES, or the source's
- * run_bytes), PLAN_ZERO a range of any length that is zero; both in whole clusters. -1: error. Any
- * thread. */
-int plan_next(struct plan *plan, uint64_t *ret_offset, uint64_t *ret_len, struct err *err);
+/* The next step, for that lane: PLAN_DATA sets *ret_offset and *ret_len (at most REQUEST_BYTES, or
+ * the source's run_bytes), PLAN_ZERO a range of any length that is zero; both in whole clusters.
+ * -1: error. Any thread. */
+int plan_next(struct plan *plan, unsigned lane, uint64_t *ret_offset, uint64_t *ret_len,
+              struct err *err);
+
+/* Of what the lane was given all below that offset is done; UINT64_MAX: everything. Any thread. */
+void plan_done_below(struct plan *plan, unsigned lane, uint64_t offset);
+
+/* All ranges below this are done, by whatever lane. Any thread. */
+uint64_t plan_reached(struct plan *plan);
 
 /* Is this cluster in the ranges and not known? What a stream asks. Any thread. */
 int plan_wants(struct plan *plan, uint64_t cluster, bool *ret, struct err *err);

@@ -56,6 +56,7 @@ source_file_open(const char *name, struct file_window window, struct source **re
         .bytes = round_up(window.bytes, SECTOR_BYTES),
         .n_lanes = source_lanes_for_cpus(FILE_LANES_MAX),
         .depth = 1,
+        .ask_bytes = REQUEST_BYTES, /* some file systems look at every page up to the next hole */
     };
     struct stat st;
     file->can_seek_data = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);

@@ -36,15 +36,17 @@ close_cleanup(struct nbd_source **nbd)
 }
 
 static int
-connect_lanes(struct nbd_source *nbd, const char *uri, const char *name, struct err *err)
+connect_lanes(struct nbd_source *nbd, const struct nbd_access *access, struct err *err)
 {
-    if (nbd_lanes_open(&nbd->lanes, uri, name, false, err) < 0)
+    if (nbd_lanes_open(&nbd->lanes, access, err) < 0)
         return -1;
     nbd->source.ops = &nbd_ops;
     nbd->source.name = nbd->lanes.name;
     nbd->source.bytes = round_up(nbd->lanes.bytes, SECTOR_BYTES);
     nbd->source.n_lanes = nbd->lanes.n;
     nbd->source.depth = NBD_DEPTH;
+    nbd->source.small_depth = NBD_SMALL_DEPTH;
+    nbd->source.ask_bytes = REQUEST_BYTES; /* a round trip, for which all lanes wait */
     nbd->has_extents =
         nbd_can_meta_context(nbd->lanes.control, LIBNBD_CONTEXT_BASE_ALLOCATION) == 1;
     return 0;
@@ -62,16 +64,18 @@ new_source(void)
 }
 
 int
-source_nbd_open(const char *uri, const char *name, struct source **ret, struct err *err)
+source_nbd_open(const struct source_spec *spec, const char *name, struct source **ret,
+                struct err *err)
 {
     AUTO(close_cleanup) struct nbd_source *nbd = new_source();
     if (!nbd)
         return err_errno(err, ENOMEM, "%s", name);
-    if (connect_lanes(nbd, uri, name, err) < 0)
+    struct nbd_access access = { .uri = spec->uri, .name = name, .stop = spec->stop };
+    if (connect_lanes(nbd, &access, err) < 0)
         return -1;
     /* A server cannot say whether it has changed; its name and size must do. */
     snprintf(nbd->source.identity, sizeof nbd->source.identity, "nbd %" PRIu64 " %.150s",
-             nbd->source.bytes, uri);
+             nbd->source.bytes, spec->uri);
     *ret = &TAKE_PTR(nbd)->source;
     return 0;
 }
@@ -94,7 +98,12 @@ source_qemu_open(const struct source_spec *spec, const char *format, struct sour
         return -1;
     if (asprintf(&uri, "nbd+unix:///?socket=%s", nbd->server.socket) < 0)
         return err_errno(err, ENOMEM, "%s", spec->uri);
-    if (connect_lanes(nbd, uri, spec->member ? spec->member : spec->uri, err) < 0)
+    struct nbd_access access = {
+        .uri = uri,
+        .name = spec->member ? spec->member : spec->uri,
+        .stop = spec->stop,
+    };
+    if (connect_lanes(nbd, &access, err) < 0)
         return -1;
     *ret = &TAKE_PTR(nbd)->source;
     return 0;

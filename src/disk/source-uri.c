@@ -48,7 +48,7 @@ static int
 open_nbd(const struct source_spec *spec, struct source **ret, struct err *err)
 {
     const char *name = spec->remote.name ? spec->remote.name : spec->uri;
-    if (source_nbd_open(spec->uri, name, ret, err) < 0)
+    if (source_nbd_open(spec, name, ret, err) < 0)
         return -1;
     if (spec->remote.identity)
         source_set_identity(*ret, "nbd", spec->remote.identity);
@@ -64,7 +64,7 @@ open_stdin(const struct source_spec *spec, struct source **ret, struct err *err)
                        "streamOptimized VMDK can; give a file or an NBD URI",
                        spec->format);
     struct byte_input *in;
-    if (byte_input_pipe(STDIN_FILENO, "standard input", spec->gzip, &in, err) < 0)
+    if (byte_input_pipe(STDIN_FILENO, "standard input", spec->gzip, spec->stop, &in, err) < 0)
         return -1;
     return source_vmdk_open(in, "", ret, err);
 }

@@ -4,8 +4,8 @@
  *
  * A lane has the disk opened for itself: a connection and a handle that only the lane's thread
  * uses. Over the network (nbd, nbdssl) one lane has up to VDDK_DEPTH reads of 1 MiB under way at
- * once, by ReadAsync; where the library or the transport has no real asynchronous reads there are
- * several lanes with one waiting read each.
+ * once, or more that are shorter, by ReadAsync; where the library or the transport has no real
+ * asynchronous reads there are several lanes with one waiting read each.
  *
  * The library completes a read on a thread of its own, or inside the very call that began it. The
  * room's rule is that only the lane's thread touches requests, so the library never sees one: what
@@ -37,6 +37,7 @@
 #include "base/log.h"
 #include "disk/vddk-lane.h"
 #include "disk/vddk-log.h"
+#include "wire/vddk-file.h"
 
 /* Lanes with one waiting read each: over the network they hide its latency; from a file or a
  * storage device two or three keep a processor busy. Each is a connection. */
@@ -46,6 +47,9 @@
 /* Over the network a read costs a round trip however short it is, and zeroes cost next to nothing:
  * shorter holes than this are read with the data around them. */
 #define NETWORK_HOLE_MIN_BYTES (256 * KIB)
+
+/* A question, for which the reads that are under way have to end, costs more than reading this. */
+#define NETWORK_ASK_MIN_BYTES (16 * MIB)
 
 /* Tries to open the disk for the first time. */
 #define FIRST_OPEN_TRIES 3
@@ -198,6 +202,8 @@ open_lanes(struct vddk_source *vddk, struct err *err)
     vddk->source.ops = async ? &async_ops : &sync_ops;
     vddk->source.n_lanes = vddk->session.n_open;
     vddk->source.depth = async ? VDDK_DEPTH : 1;
+    vddk->source.small_depth = async ? VDDK_SMALL_DEPTH : 0;
+    vddk->source.ask_bytes = network ? NETWORK_ASK_MIN_BYTES : 0;
     for (unsigned i = 0; i < vddk->session.n_open; i++)
         if (vddk_lane_ready(&vddk->lanes[i], vddk->source.depth, err) < 0)
             return -1;

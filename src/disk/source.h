@@ -13,6 +13,7 @@
 #define DISK_SOURCE_H
 
 #include <poll.h>
+#include <stdatomic.h>
 
 #include "disk/extent.h"
 #include "disk/source-witness.h"
@@ -80,8 +81,12 @@ struct source {
     uint64_t bytes;                     /* size of the virtual disk, whole sectors */
     unsigned n_lanes;                   /* worth opening, 1 to MAX_LANES */
     unsigned depth;                     /* requests in flight on a lane, 1 for sources that wait */
-    uint64_t run_bytes; /* a lane gets up to so much in a row, request by request, where asking is
-                           dear; 0: any range may go to any lane */
+    unsigned small_depth; /* the same of requests that are shorter than REQUEST_BYTES, together no
+                             more bytes than `depth` whole ones; 0: as `depth` */
+    uint64_t ask_bytes;   /* in ranges that are shorter the copy does not ask for extents, for that
+                             costs as much as reading; 0: it always asks */
+    uint64_t run_bytes;   /* a lane gets up to so much in a row, request by request, where asking is
+                             dear; 0: any range may go to any lane */
 
     const struct source_digest *digest; /* the source's own; NULL: nothing was summed */
 
@@ -136,6 +141,8 @@ struct source_spec {
     bool gzip;               /* the bytes are gzip-ed */
     uint64_t capacity_bytes; /* what the machine's description says; 0: nothing. A source whose own
                                 size differs by CAPACITY_TOLERANCE or more is refused. */
+    const atomic_bool *stop; /* while it is set nothing is waited for, in the opening and in the
+                                reading of a pipe; it outlives the source. NULL: never */
     struct source_remote remote; /* of "file": name and identity of an NBD source, if not its URI */
 };
 
@@ -183,7 +190,8 @@ struct file_window {
 int source_file_open(const char *name, struct file_window window, struct source **ret,
                      struct err *err);
 int source_zero_open(uint64_t bytes, struct source **ret, struct err *err);
-int source_nbd_open(const char *uri, const char *name, struct source **ret, struct err *err);
+int source_nbd_open(const struct source_spec *spec, const char *name, struct source **ret,
+                    struct err *err);
 int source_qemu_open(const struct source_spec *spec, const char *format, struct source **ret,
                      struct err *err);
 

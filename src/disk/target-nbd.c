@@ -46,7 +46,13 @@ target_nbd_open(const struct target_spec *spec, struct target **ret, struct err 
         return err_set(err, ERR_INVALID,
                        "%s: what goes to an NBD server is raw; the server chooses the format",
                        spec->uri);
-    if (nbd_lanes_open(&nbd->lanes, spec->uri, spec->uri, true, err) < 0)
+    struct nbd_access access = {
+        .uri = spec->uri,
+        .name = spec->uri,
+        .write = true,
+        .stop = spec->stop,
+    };
+    if (nbd_lanes_open(&nbd->lanes, &access, err) < 0)
         return -1;
     if (nbd->lanes.bytes < spec->bytes)
         return err_set(err, ERR_INVALID,

@@ -332,6 +332,12 @@ qcow2_is_hole(struct target *tgt, uint64_t offset, uint64_t len)
     return hole;
 }
 
+static void
+qcow2_uncache(struct target *tgt)
+{
+    cache_drop(to_qcow2(tgt)->fd);
+}
+
 /* ---- durability ---- */
 
 static int
@@ -401,6 +407,7 @@ static const struct target_ops qcow2_ops = {
     .zero = qcow2_zero,
     .read = qcow2_read,
     .is_hole = qcow2_is_hole,
+    .uncache = qcow2_uncache,
     .flush = qcow2_flush,
     .finish = qcow2_finish,
     .close = qcow2_close,

@@ -189,6 +189,12 @@ raw_read(struct target *tgt, unsigned lane, void *data, size_t len, uint64_t off
                           tgt->name, err);
 }
 
+static void
+raw_uncache(struct target *tgt)
+{
+    cache_drop(to_raw(tgt)->fd);
+}
+
 static int
 raw_flush(struct target *tgt, struct err *err)
 {
@@ -215,6 +221,7 @@ static const struct target_ops raw_ops = {
     .zero = raw_zero,
     .read = raw_read,
     .is_hole = raw_is_hole,
+    .uncache = raw_uncache,
     .flush = raw_flush,
     .finish = raw_flush,
     .close = raw_close,

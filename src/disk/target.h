@@ -8,6 +8,7 @@
 #define DISK_TARGET_H
 
 #include <poll.h>
+#include <stdatomic.h>
 
 #include "disk/disk.h"
 
@@ -37,6 +38,10 @@ struct target_ops {
     /* True when the range is known to be zero without reading it. May be NULL. */
     bool (*is_hole)(struct target *tgt, uint64_t offset, uint64_t len);
 
+    /* What is read from now on comes from the storage, not from a cache of this host. After a
+     * flush. NULL: there is none, or no way to. */
+    void (*uncache)(struct target *tgt);
+
     /* Everything written (ended) before this call is on stable storage when it returns. */
     int (*flush)(struct target *tgt, struct err *err);
 
@@ -56,11 +61,12 @@ struct target {
 };
 
 struct target_spec {
-    const char *uri;    /* path or NBD URI */
-    const char *format; /* "qcow2" or "raw" */
-    uint64_t bytes;     /* size of the disk to hold */
-    bool create;        /* a new, empty image (a file is truncated); else open what is there */
-    bool preallocate;   /* raw files: reserve the room first */
+    const char *uri;         /* path or NBD URI */
+    const char *format;      /* "qcow2" or "raw" */
+    uint64_t bytes;          /* size of the disk to hold */
+    bool create;             /* a new, empty image (a file is truncated); else open what is there */
+    bool preallocate;        /* raw files: reserve the room first */
+    const atomic_bool *stop; /* set: the opening waits for nothing any more; NULL: never */
 
     /* target_nbd_open; NULL in a program that does without libnbd: NBD is refused there. */
     int (*open_nbd)(const struct target_spec *spec, struct target **ret, struct err *err);

@@ -88,7 +88,7 @@ vddk_lane_ready(struct vddk_lane *lane, unsigned depth, struct err *err)
     vddk_pace_init(&lane->pace, depth);
     queue_init(&lane->waiting);
     queue_init(&lane->ended);
-    for (unsigned i = 0; i < depth; i++) {
+    for (unsigned i = 0; i < depth * VDDK_SMALL_FACTOR; i++) {
         lane->slots[i].lane = lane;
         slot_release(&lane->slots[i]);
     }
@@ -284,6 +284,7 @@ begin_read(struct slot *slot)
     slot->answered = false;
     pthread_mutex_unlock(&lane->lock);
     lane->in_flight++;
+    lane->in_flight_bytes += slot->piece;
     lane->has_begun = true;
     uint64_t error =
         api->read_async(lane->disk.handle, (slot->req->offset + slot->done) / SECTOR_BYTES,
@@ -301,6 +302,7 @@ settle_slot(struct slot *slot, struct trouble *trouble, struct err *err)
 {
     struct vddk_lane *lane = slot->lane;
     lane->in_flight--;
+    lane->in_flight_bytes -= slot->piece;
     if (VDDK_CODE(slot->error) != VDDK_OK) {
         struct trouble mine = {
             .remedy = vddk_error_remedy(slot->error, slot->mark),
@@ -348,6 +350,19 @@ settle_ended(struct vddk_lane *lane, struct trouble *trouble, struct err *err)
     return 0;
 }
 
+/* The pace is that of whole reads; of short ones there may be more, with no more bytes. */
+static bool
+may_begin(const struct vddk_lane *lane)
+{
+    const struct slot *slot = lane->waiting.first;
+    if (!slot)
+        return false;
+    size_t piece = MIN(lane->pace.piece, slot->req->len - slot->done);
+    return lane->in_flight == 0 ||
+           (lane->in_flight < lane->pace.window * VDDK_SMALL_FACTOR &&
+            lane->in_flight_bytes + piece <= lane->pace.window * lane->pace.piece);
+}
+
 /* Hand on what has ended, begin what waits, cure what failed. */
 static int
 pump(struct vddk_lane *lane, struct err *err)
@@ -366,10 +381,9 @@ pump(struct vddk_lane *lane, struct err *err)
                 return -1;
             continue;
         }
-        struct slot *slot = lane->in_flight < lane->pace.window ? queue_pop(&lane->waiting) : NULL;
-        if (!slot)
+        if (!may_begin(lane))
             return 0;
-        begin_read(slot);
+        begin_read(queue_pop(&lane->waiting));
     }
 }
 

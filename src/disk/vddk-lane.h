@@ -15,6 +15,11 @@
  * its clients. */
 #define VDDK_DEPTH 16
 
+/* And of those that are shorter, which take that much less of its memory: scattered changes are
+ * mostly of 64 KiB, and each costs a round trip. */
+#define VDDK_SMALL_FACTOR 4
+#define VDDK_SMALL_DEPTH (VDDK_SMALL_FACTOR * VDDK_DEPTH)
+
 /* What the lanes of a disk share. */
 struct vddk_session {
     struct vddk_access access;
@@ -48,18 +53,19 @@ struct vddk_lane {
     struct vddk_pace pace;
 
     /* Of an asynchronous one. */
-    struct slot slots[VDDK_DEPTH];
+    struct slot slots[VDDK_SMALL_DEPTH];
     struct slot *free;
     struct slot_queue waiting;
     unsigned in_flight;
+    size_t in_flight_bytes;
     bool has_begun;       /* a read, ever */
     int event_fd;         /* readable: dispatch */
     pthread_mutex_t lock; /* ended, and what slots say */
     struct slot_queue ended;
 };
 
-/* Nothing is open then; ready: before the first read, with reads of the depth (at most VDDK_DEPTH)
- * at once; done: closes its disk. */
+/* Nothing is open then; ready: before the first read, with whole reads of the depth (at most
+ * VDDK_DEPTH) at once, or VDDK_SMALL_FACTOR times as many that are short; done: closes its disk. */
 void vddk_lane_init(struct vddk_lane *lane, struct vddk_session *session);
 int vddk_lane_ready(struct vddk_lane *lane, unsigned depth, struct err *err);
 void vddk_lane_done(struct vddk_lane *lane);

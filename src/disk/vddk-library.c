@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "disk/vddk-log.h"
+#include "wire/vddk-file.h"
 
 /* The version of the interface that we speak; 6.5 is what its later versions go on taking. */
 #define API_MAJOR 6
@@ -80,28 +81,22 @@ vddk_library_end(void)
 static int
 open_library(const char *libdir, void **ret_dl, struct err *err)
 {
-    static const char *const folders[] = { "lib64/", "" };
-    for (int major = VDDK_MAJOR_MAX; major >= VDDK_MAJOR_MIN; major--)
-        for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
-            auto_free char *path = NULL;
-            if (asprintf(&path, "%s/%slibvixDiskLib.so.%d", libdir, folders[i], major) < 0)
-                return err_errno(err, ENOMEM, "%s", libdir);
-            if (access(path, F_OK) < 0)
-                continue;
-            *ret_dl = dlopen(path, RTLD_NOW);
-            if (*ret_dl)
-                return 0;
-            /* The loader's text names the file, and what it lacks. */
-            return err_set(err, ERR_INVALID,
-                           "VMware's disk library cannot be loaded: %s; unpack the VDDK for 64-bit "
-                           "Linux whole, with all of its lib64/",
-                           dlerror());
-        }
-    return err_set(err, ERR_NOT_FOUND,
-                   "%s: there is no libvixDiskLib.so.%d to .so.%d in it nor in its lib64/: name "
-                   "the directory to which the VDDK was unpacked (vddk-libdir), or choose another "
-                   "transport",
-                   libdir, VDDK_MAJOR_MIN, VDDK_MAJOR_MAX);
+    char path[PATH_MAX];
+    unsigned major;
+    if (!vddk_file_find(libdir, path, &major))
+        return err_set(err, ERR_NOT_FOUND,
+                       "%s: there is no libvixDiskLib.so.%d to .so.%d in it nor in its lib64/: "
+                       "name the directory to which the VDDK was unpacked (vddk-libdir), or choose "
+                       "another transport",
+                       libdir, VDDK_MAJOR_MIN, VDDK_MAJOR_MAX);
+    *ret_dl = dlopen(path, RTLD_NOW);
+    if (*ret_dl)
+        return 0;
+    /* The loader's text names the file, and what it lacks. */
+    return err_set(err, ERR_INVALID,
+                   "VMware's disk library cannot be loaded: %s; unpack the VDDK for 64-bit Linux "
+                   "whole, with all of its lib64/",
+                   dlerror());
 }
 
 /* The name of the file that a function of it lies in, all links followed; without a folder. */

@@ -13,9 +13,6 @@
 #include "base/err.h"
 #include "disk/vddk-abi.h"
 
-#define VDDK_MAJOR_MIN 6
-#define VDDK_MAJOR_MAX 9
-
 /* The library that vddk_library_load has loaded. */
 struct vddk_library {
     struct vddk_api api;
@@ -25,7 +22,7 @@ struct vddk_library {
 };
 
 /* Main thread, alone. libdir is what holds lib64/libvixDiskLib.so.N or that file itself; the newest
- * N of VDDK_MAJOR_MIN to VDDK_MAJOR_MAX wins. config_file may be NULL. ERR_NOT_FOUND: there is
+ * N wins (wire/vddk-file.h). config_file may be NULL. ERR_NOT_FOUND: there is
  * none; ERR_INVALID: it cannot be loaded, is no such library, or does not start. */
 int vddk_library_load(const char *libdir, const char *config_file, struct err *err);
 

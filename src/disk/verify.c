@@ -12,12 +12,16 @@
 #define SHOWN_MAX 4 /* extents named in the error */
 
 struct verify {
+    const struct verify_spec *spec;
     struct target *target;
     struct map *map;
     struct copy_progress *progress;
     uint64_t n_clusters;
+    uint64_t edge;        /* clusters of the sample at each end ... */
+    uint64_t stride;      /* ... and one of so many between them */
     pthread_mutex_t lock; /* all that follows */
     uint64_t next;        /* cluster */
+    uint64_t dice;
     struct err failed;
     uint64_t differing; /* clusters */
     size_t n_shown;
@@ -30,6 +34,8 @@ struct verify_thread {
     pthread_t thread;
 };
 
+static void choose_sample(struct verify *v);
+static uint64_t chosen_bytes(const struct verify *v);
 static void *thread_main(void *arg);
 static int check_range(struct verify *v, unsigned lane, uint64_t first, uint64_t n, uint8_t *data,
                        struct err *err);
@@ -50,16 +56,38 @@ describe(const struct verify *v, struct err *err)
 }
 
 int
-verify_run(struct target *target, struct map *map, struct copy_progress *progress, struct err *err)
+verify_kind_of(const char *word, enum verify_kind *ret, struct err *err)
+{
+    static const char *const words[] = {
+        [VERIFY_NONE] = "none",
+        [VERIFY_FULL] = "full",
+        [VERIFY_CHANGED] = "changed",
+        [VERIFY_SAMPLE] = "sample",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (strcmp(word, words[i]) == 0) {
+            *ret = (enum verify_kind)i;
+            return 0;
+        }
+    return err_set(err, ERR_INVALID, "verify '%s': it is none, changed, sample or full", word);
+}
+
+int
+verify_run(struct target *target, struct map *map, const struct verify_spec *spec,
+           struct copy_progress *progress, struct err *err)
 {
     struct verify v = {
+        .spec = spec,
         .target = target,
         .map = map,
         .progress = progress,
         .n_clusters = div_up(target->bytes, CLUSTER_BYTES),
     };
     pthread_mutex_init(&v.lock, NULL);
-    atomic_store(&progress->total_bytes, target->bytes);
+    choose_sample(&v);
+    if (target->ops->uncache)
+        target->ops->uncache(target);
+    atomic_store(&progress->total_bytes, chosen_bytes(&v));
     atomic_store(&progress->done_bytes, 0);
     struct verify_thread threads[VERIFY_THREADS];
     unsigned n = target->max_lanes ? MIN(target->max_lanes, VERIFY_THREADS) : VERIFY_THREADS;
@@ -86,22 +114,98 @@ verify_run(struct target *target, struct map *map, struct copy_progress *progres
     return v.differing ? describe(&v, err) : 0;
 }
 
-/* The next clusters to look at: one request, or more that the map's directory knows to be zero. */
+/* ---- which clusters ---- */
+
+static void
+choose_sample(struct verify *v)
+{
+    v->edge = MIN(VERIFY_EDGE_BYTES / CLUSTER_BYTES, v->n_clusters);
+    v->stride =
+        MAX(MIN(v->n_clusters / VERIFY_SAMPLE_MIN, (uint64_t)VERIFY_SAMPLE_STRIDE), UINT64_C(1));
+    v->dice = v->spec->seed;
+}
+
+/* xorshift64*: good enough to choose by. */
+static uint64_t
+throw_dice(struct verify *v, uint64_t sides)
+{
+    v->dice = v->dice ? v->dice : 1;
+    v->dice ^= v->dice >> 12;
+    v->dice ^= v->dice << 25;
+    v->dice ^= v->dice >> 27;
+    return (v->dice * UINT64_C(0x2545F4914F6CDD1D) >> 32) % sides;
+}
+
+/* The next of the sample from v->next on: an edge, or one cluster of the next stride. */
+static bool
+next_of_sample(struct verify *v, uint64_t *ret_first, uint64_t *ret_n)
+{
+    uint64_t last_edge = MAX(v->n_clusters - v->edge, v->edge); /* they may overlap */
+    if (v->next >= v->n_clusters)
+        return false;
+    uint64_t end = v->next < v->edge ? v->edge : v->next < last_edge ? last_edge : v->n_clusters;
+    *ret_first = v->next;
+    *ret_n = end - v->next;
+    if (v->next >= v->edge && v->next < last_edge) {
+        uint64_t stride = MIN(v->stride, end - v->next);
+        *ret_first = v->next + throw_dice(v, stride);
+        *ret_n = 1;
+        v->next += stride;
+    } else {
+        v->next = end;
+    }
+    return true;
+}
+
+/* One request, or more that the map's directory knows to be zero. */
+static bool
+next_of_all(struct verify *v, uint64_t *ret_first, uint64_t *ret_n)
+{
+    if (v->next >= v->n_clusters)
+        return false;
+    uint64_t zero = map_zero_run(v->map, v->next, MAP_CHUNK_CLUSTERS);
+    *ret_first = v->next;
+    *ret_n = MAX(zero, MIN((uint64_t)REQUEST_CLUSTERS, v->n_clusters - v->next));
+    v->next += *ret_n;
+    return true;
+}
+
+static bool
+next_of_written(struct verify *v, uint64_t *ret_first, uint64_t *ret_n)
+{
+    if (!written_next(v->spec->written, v->next, REQUEST_CLUSTERS, ret_first, ret_n))
+        return false;
+    v->next = *ret_first + *ret_n;
+    return true;
+}
+
+/* For progress; the disk's last cluster may be shorter. */
+static uint64_t
+chosen_bytes(const struct verify *v)
+{
+    uint64_t n = v->n_clusters;
+    if (v->spec->kind == VERIFY_CHANGED)
+        n = written_count(v->spec->written);
+    else if (v->spec->kind == VERIFY_SAMPLE && n > 2 * v->edge)
+        n = 2 * v->edge + div_up(n - 2 * v->edge, v->stride);
+    return MIN(n * CLUSTER_BYTES, v->target->bytes);
+}
+
+/* The next clusters to look at. */
 static bool
 take_range(struct verify *v, uint64_t *ret_first, uint64_t *ret_n)
 {
     pthread_mutex_lock(&v->lock);
-    bool more =
-        v->next < v->n_clusters && v->failed.kind == ERR_NONE && !atomic_load(&v->progress->stop);
-    if (more) {
-        *ret_first = v->next;
-        uint64_t zero = map_zero_run(v->map, v->next, MAP_CHUNK_CLUSTERS);
-        *ret_n = MAX(zero, MIN((uint64_t)REQUEST_CLUSTERS, v->n_clusters - v->next));
-        v->next += *ret_n;
-    }
+    bool more = v->failed.kind == ERR_NONE && !atomic_load(&v->progress->stop);
+    if (more)
+        more = (v->spec->kind == VERIFY_CHANGED  ? next_of_written
+                : v->spec->kind == VERIFY_SAMPLE ? next_of_sample
+                                                 : next_of_all)(v, ret_first, ret_n);
     pthread_mutex_unlock(&v->lock);
     return more;
 }
+
+/* ---- looking ---- */
 
 static void *
 thread_main(void *arg)

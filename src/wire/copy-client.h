@@ -39,6 +39,16 @@ struct copy_remote {
     const char *transports; /* colon-separated; NULL: "nbdssl:nbd" */
 };
 
+/* Reading the image again, and comparing it with what was copied. */
+enum copy_verify {
+    COPY_VERIFY_NONE,
+    COPY_VERIFY_FULL,
+    COPY_VERIFY_CHANGED, /* what this copy wrote */
+    COPY_VERIFY_SAMPLE,  /* one cluster of a hundred, and both ends of the disk */
+};
+
+#define COPY_CHANGE_ID_MAX 128 /* with its NUL */
+
 struct copy_request {
     const struct copy_remote
         *remote;               /* NULL: source_uri and the next eight fields say what it is */
@@ -59,10 +69,18 @@ struct copy_request {
 
     const char *map_path;    /* NULL: beside the target */
     const char *ranges_path; /* NULL: everything */
+    bool compare;            /* into an image that is there, whose map map_path must be: write only
+                                what differs from it */
+    const char *change_id;   /* of the source as it is read: stored in the map with a copy that is
+                                complete; NULL: none. Below COPY_CHANGE_ID_MAX bytes */
+    const char *stale_path;  /* with map_path: what an image that is half made has of an earlier
+                                moment of its source, and needs again; NULL: nothing */
+    bool supersede;          /* an unfinished copy into this image was of changes that are all among
+                                these: it need not be finished */
     uint64_t limit_bytes_s;  /* 0: none */
-    bool verify;             /* read the target again and compare */
-    bool force;              /* replace an existing target */
-    bool keep_map;
+    enum copy_verify verify;
+    bool force;    /* replace an existing target */
+    bool keep_map; /* with map_path NULL: it is TARGET.map when the image is complete */
 };
 
 #define COPY_REQUEST_INIT ((struct copy_request){ .stdin_fd = -1 })
@@ -78,6 +96,10 @@ struct copy_progress {
 struct copy_result {
     uint64_t capacity_bytes, data_bytes, zero_bytes;
     uint64_t resumed_bytes; /* were there from an earlier run */
+    uint64_t read_bytes;    /* from the source, in this run */
+    uint64_t written_bytes; /* to the image, in this run, zeroes included */
+    uint64_t verified_bytes;
+    char change_id[COPY_CHANGE_ID_MAX]; /* of the request; "": none */
     int64_t elapsed_ns;
     bool has_digest; /* kind "export": all that follows, over the bytes as received */
     uint64_t stream_bytes;

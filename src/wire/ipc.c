@@ -7,8 +7,6 @@
 
 #include "base/clock.h"
 
-#define HELLO_TIMEOUT_NS (10 * NS_PER_S)
-
 int
 ipc_pair(int ret_fds[2], struct err *err)
 {
@@ -52,10 +50,12 @@ ipc_recv(int fd, int64_t deadline_ns, json_t **ret_msg, struct err *err)
 
     char packet[IPC_PACKET_MAX + 1];
     ssize_t n;
+    /* Who ends without having read all that we said resets the connection. That is told first and
+     * once; its own last words come after. */
     do
         n = recv(fd, packet, sizeof packet, 0);
-    while (n < 0 && errno == EINTR);
-    if (n < 0 && errno != ECONNRESET)
+    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
+    if (n < 0)
         return err_errno(err, errno, "receive from the other process");
     if (n <= 0)
         return err_set(err, ERR_UNAVAILABLE, "the other process ended without a result");
@@ -83,7 +83,7 @@ static int
 recv_expected(int fd, const char *type, json_t **ret_msg, struct err *err)
 {
     auto_json json_t *msg = NULL;
-    int r = ipc_recv(fd, clock_now_ns() + HELLO_TIMEOUT_NS, &msg, err);
+    int r = ipc_recv(fd, clock_now_ns() + IPC_HELLO_NS, &msg, err);
     if (r == 0)
         return err_set(err, ERR_UNAVAILABLE, "no '%s' came in time", type);
     if (r < 0)
@@ -111,6 +111,16 @@ ipc_parent_begin(int fd, const char *role, json_t *start, struct err *err)
     auto_json json_t *hello = NULL;
     if (recv_expected(fd, "hello", &hello, err) < 0)
         return err_prefix(err, "start of %s", role);
+    return ipc_parent_greeted(fd, hello, role, TAKE_PTR(owned), err);
+}
+
+int
+ipc_parent_greeted(int fd, const json_t *hello, const char *role, json_t *start, struct err *err)
+{
+    auto_json json_t *owned = start;
+    if (strcmp(ipc_type(hello), "hello") != 0)
+        return err_set(err, ERR_INVALID, "start of %s: '%s' came where 'hello' was expected", role,
+                       ipc_type(hello));
     int64_t version = json_get_int(hello, "version", 0);
     if (version != IPC_VERSION)
         return err_set(err, ERR_INVALID,

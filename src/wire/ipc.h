@@ -7,11 +7,13 @@
 #ifndef WIRE_IPC_H
 #define WIRE_IPC_H
 
+#include "base/clock.h"
 #include "wire/json.h"
 
 #define IPC_VERSION 1
 #define IPC_PACKET_MAX 65536 /* bytes of JSON */
 #define IPC_CHILD_FD 3
+#define IPC_HELLO_NS (10 * NS_PER_S) /* for a hello or a start to come */
 
 /* A pair of sockets: [0] stays, [1] goes to the child (proc_spec.fd3). Close-on-exec. */
 int ipc_pair(int ret_fds[2], struct err *err);
@@ -32,6 +34,11 @@ const char *ipc_type(const json_t *msg);
  * (takes over the reference). */
 int ipc_child_begin(int fd, const char *role, json_t **ret_start, struct err *err);
 int ipc_parent_begin(int fd, const char *role, json_t *start, struct err *err);
+
+/* A parent that received the first message by itself: is it the hello of that role and our version
+ * (else ERR_INVALID)? Then start goes out (takes over the reference). */
+int ipc_parent_greeted(int fd, const json_t *hello, const char *role, json_t *start,
+                       struct err *err);
 
 /* Child: the last word, {"type": "result", "ok": true, ...detail} or {"ok": false, "error": ...}.
  * Takes over detail (may be NULL). */

@@ -190,7 +190,7 @@ answers(const struct qemu_nbd *nbd, int64_t deadline_ns)
     struct sockaddr_un addr = { .sun_family = AF_UNIX };
     char said[8];
     snprintf(addr.sun_path, sizeof addr.sun_path, "%s", nbd->socket);
-    auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0)
         return false;
     struct pollfd pfds[] = { { .fd = fd, .events = POLLIN },
@@ -199,7 +199,7 @@ answers(const struct qemu_nbd *nbd, int64_t deadline_ns)
     do
         n = poll(pfds, 2, clock_poll_ms(deadline_ns));
     while (n < 0 && errno == EINTR && clock_poll_ms(deadline_ns) > 0);
-    return (pfds[0].revents & POLLIN) && recv(fd, said, sizeof said, MSG_WAITALL) == sizeof said &&
+    return (pfds[0].revents & POLLIN) && recv(fd, said, sizeof said, 0) == sizeof said &&
            memcmp(said, greeting, sizeof said) == 0;
 }
 

@@ -10,9 +10,11 @@ import signal
 import socket
 import subprocess
 
+import whereabouts
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 PACKET_MAX = 65536
-LIMIT_S = 300
+LIMIT_S = 120
 
 
 def program():
@@ -78,7 +80,7 @@ class Copy:
                 stdin=stdin, stderr=subprocess.PIPE, pass_fds=[theirs.fileno()], env={**os.environ, **(env or {})})
         self.started = False
         try:
-            hello = self.ours.recv(PACKET_MAX)
+            hello = self.receive()
             self.started = bool(hello) and json.loads(hello)["type"] == "hello"
             self.ours.send(json.dumps(start).encode())
         except (ConnectionResetError, BrokenPipeError):
@@ -117,11 +119,19 @@ class Copy:
 
     def receive(self):
         if not self.watch_memory:
-            return self.ours.recv(PACKET_MAX)
+            try:
+                return self.ours.recv(PACKET_MAX)
+            except TimeoutError:
+                self.stands_still("said nothing")
         while not select.select([self.ours], [], [], 0.01)[0]:
             self.look_at_memory()
         self.look_at_memory()
         return self.ours.recv(PACKET_MAX)
+
+    def stands_still(self, what):
+        """It may never happen again: all that can be seen of it is in the failure."""
+        raise AssertionError(f"vmferry-copy {what} for {LIMIT_S} s; its log: {self.logs}\n"
+                             f"{whereabouts.of(self.process.pid)}") from None
 
     def look_at_memory(self):
         """VmHWM, the most memory that it ever had."""
@@ -139,7 +149,10 @@ class Copy:
         self.watch_memory = watch_memory
         while self.next_message():
             pass
-        status = self.process.wait(LIMIT_S)
+        try:
+            status = self.process.wait(LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self.stands_still("did not end after its last word")
         assert self.started or status < 0, f"it never said hello: {self.process.stderr.read()}"
         complaint = self.process.stderr.read().decode(errors="replace")
         result = Result(self.result or {}, status, self.logs, self.peak_bytes)

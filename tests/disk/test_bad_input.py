@@ -1,10 +1,14 @@
 """What cannot be copied is refused in one sentence that says why, and leaves nothing that looks like an image."""
 
+import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
+import threading
+import time
 
 import pytest
 
@@ -246,6 +250,86 @@ def test_source_without_permission(room):
 def test_server_that_is_not_there(room):
     refused(room, f"nbd+unix:///?socket={room.path('nobody')}", "not-found", "nobody")
     refused(room, "nbd://127.0.0.1:1/", "unavailable", "refused")
+
+
+@contextlib.contextmanager
+def mute_server(room, serve_from=None):
+    """A server that takes connections and says nothing on them; from number SERVE_FROM on each gets an nbdkit."""
+    path = room.fresh("mute")
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listening.bind(str(path))
+    listening.listen(16)
+    held, servers = [], []
+
+    def run():
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                if serve_from is None or len(held) < serve_from:
+                    held.append(connection)
+                    continue
+                with connection:
+                    servers.append(subprocess.Popen(["nbdkit", "-s", "file", room.path("disk.raw")],
+                                                    stdin=connection, stdout=connection))
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield f"nbd+unix:///?socket={path}"
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for it in (listening, *held):
+            it.close()
+        for it in servers:
+            it.kill()
+            it.wait()
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_cancel_while_a_server_is_mute(room, side):
+    raw = make_raw(room)
+    with mute_server(room) as uri:
+        ends = (uri, (room.path("target"), "raw")) if side == "source" else (raw, (uri, "raw"))
+        with Copy(*ends) as running:
+            running.wish(wish="cancel")
+            begin = time.monotonic()
+            result = running.wait()
+    assert result.kind == "cancelled" and "connecting" in result.text, str(result)
+    assert time.monotonic() - begin < 10
+    assert not list(room.dir.glob("target*"))
+
+
+@pytest.mark.parametrize("how", ["cancel", "the parent goes"])
+def test_stop_while_a_pipe_is_mute(room, how):
+    """Its head is not even there."""
+    ours, theirs = os.pipe()
+    with os.fdopen(ours, "rb") as stdin, os.fdopen(theirs, "wb"), \
+            Copy("-", (room.path("target"), "raw"), stdin=stdin) as running:
+        if how == "cancel":
+            running.wish(wish="cancel")
+            result = running.wait()
+            assert result.kind == "cancelled" and "standard input" in result.text, str(result)
+        else:
+            running.ours.close()
+            assert running.process.wait(30) == 1
+    assert not list(room.dir.glob("target*"))
+
+
+@pytest.mark.soak
+def test_server_that_is_mute(room):
+    """For as long as a server is given."""
+    with mute_server(room) as uri:
+        result = refused(room, uri, "unavailable", "did not greet within 30 s, twice")
+    assert any("trying once more" in it for it in result.logs), result.logs
+
+
+@pytest.mark.soak
+def test_server_that_is_mute_at_first(room):
+    raw, target = make_raw(room), (room.path("target"), "raw")
+    with mute_server(room, serve_from=1) as uri:
+        result = copied(uri, target)
+    assert any("trying once more" in it for it in result.logs), result.logs
+    judge.same(raw, *target)
 
 
 def test_format_that_is_something_else(room):

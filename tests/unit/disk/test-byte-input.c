@@ -147,7 +147,7 @@ walk_pipe(const uint8_t *raw, size_t len, bool gzip, const uint8_t *data)
     assert_int_equal(pipe(fds), 0);
     struct feed feed = { fds[1], raw, len };
     assert_int_equal(pthread_create(&thread, NULL, feed_pipe, &feed), 0);
-    assert_ok(byte_input_pipe(fds[0], "pipe", gzip, &in, &err));
+    assert_ok(byte_input_pipe(fds[0], "pipe", gzip, NULL, &in, &err));
     assert_false(byte_input_is_file(in));
     walk(in, data);
     pthread_join(thread, NULL);
@@ -160,6 +160,24 @@ test_a_pipe(void **state)
     (void)state;
     auto_free uint8_t *data = content();
     walk_pipe(data, LEN, false, data);
+}
+
+/* Nobody writes, and nobody closes. */
+static void
+test_a_pipe_that_is_stopped(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct byte_input *in;
+    atomic_bool stop = true;
+    uint8_t byte;
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    assert_ok(byte_input_pipe(fds[0], "pipe", false, &stop, &in, &err));
+    assert_fails(byte_input_read(in, &byte, 1, &err), ERR_CANCELLED, "pipe: stopped");
+    byte_input_close(in);
+    close(fds[0]);
+    close(fds[1]);
 }
 
 static void
@@ -255,6 +273,7 @@ main(void)
         SCRATCH_TEST(test_a_part_of_a_file),
         SCRATCH_TEST(test_a_file_that_is_shorter_than_said),
         cmocka_unit_test(test_a_pipe),
+        cmocka_unit_test(test_a_pipe_that_is_stopped),
         cmocka_unit_test(test_given),
         SCRATCH_TEST(test_gzip_in_one_piece_and_in_many),
         SCRATCH_TEST(test_gzip_that_is_damaged),

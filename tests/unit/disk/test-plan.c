@@ -55,13 +55,13 @@ expect_steps(struct plan *plan, const struct wanted *wanted, size_t n)
     struct err err = ERR_INIT;
     for (size_t i = 0; i < n; i++) {
         uint64_t offset = 1, len = 1;
-        assert_int_equal(plan_next(plan, &offset, &len, &err), wanted[i].step);
+        assert_int_equal(plan_next(plan, 0, &offset, &len, &err), wanted[i].step);
         assert_int_equal(offset, wanted[i].offset);
         assert_int_equal(len, wanted[i].len);
     }
     uint64_t offset, len;
-    assert_int_equal(plan_next(plan, &offset, &len, &err), PLAN_END);
-    assert_int_equal(plan_next(plan, &offset, &len, &err), PLAN_END);
+    assert_int_equal(plan_next(plan, 0, &offset, &len, &err), PLAN_END);
+    assert_int_equal(plan_next(plan, 0, &offset, &len, &err), PLAN_END);
 }
 
 #define EXPECT_STEPS(plan, ...)                                                                    \
@@ -100,12 +100,12 @@ test_extents_become_whole_clusters(void **state)
         struct told_source told = tell(extents, ARRAY_LEN(extents), at_a_time);
         struct map *map = new_map(told.source.bytes);
         struct plan plan;
-        assert_ok(plan_init(&plan, &told.source, map, NULL, false, &err));
+        assert_ok(plan_init(&plan, &told.source, map, NULL, 0, &err));
         assert_int_equal(plan_bytes(&plan), told.source.bytes);
         /* Where a list of extents ends in the middle of data, so may a step: never wrong. */
         uint64_t position = 0, offset, len;
         int step;
-        while ((step = plan_next(&plan, &offset, &len, &err)) != PLAN_END) {
+        while ((step = plan_next(&plan, 0, &offset, &len, &err)) != PLAN_END) {
             assert_true(step > 0);
             assert_int_equal(offset, position);
             position = offset + len;
@@ -137,7 +137,7 @@ test_steps_are_of_bounded_size(void **state)
     struct told_source told = tell(extents, 2, 9);
     struct map *map = new_map(told.source.bytes);
     struct plan plan;
-    assert_ok(plan_init(&plan, &told.source, map, NULL, false, &err));
+    assert_ok(plan_init(&plan, &told.source, map, NULL, 0, &err));
     EXPECT_STEPS(&plan, { PLAN_DATA, 0, R }, { PLAN_DATA, R, R }, { PLAN_DATA, 2 * R, C },
                  { PLAN_ZERO, 2 * R + C, 512 * MIB - 2 * R - C },
                  { PLAN_ZERO, 512 * MIB, 512 * MIB }, { PLAN_ZERO, GIB, 512 * MIB },
@@ -163,7 +163,7 @@ test_what_the_map_knows_is_left_out(void **state)
     struct plan plan;
     uint64_t known;
     bool wants;
-    assert_ok(plan_init(&plan, &told.source, map, NULL, true, &err));
+    assert_ok(plan_init(&plan, &told.source, map, NULL, UINT64_MAX, &err));
     assert_ok(plan_known_bytes(&plan, &known, &err));
     assert_int_equal(known, 4 * C + 512);
     EXPECT_STEPS(&plan, { PLAN_DATA, 0, C }, { PLAN_DATA, 3 * C, C }, { PLAN_ZERO, 4 * C, 2 * C },
@@ -175,7 +175,7 @@ test_what_the_map_knows_is_left_out(void **state)
     plan_done(&plan);
 
     /* Unless it does not count. */
-    assert_ok(plan_init(&plan, &told.source, map, NULL, false, &err));
+    assert_ok(plan_init(&plan, &told.source, map, NULL, 0, &err));
     assert_ok(plan_known_bytes(&plan, &known, &err));
     assert_int_equal(known, 0);
     EXPECT_STEPS(&plan, { PLAN_DATA, 0, 4 * C }, { PLAN_ZERO, 4 * C, 8 * C },
@@ -198,7 +198,7 @@ test_ranges_bound_the_steps(void **state)
     assert_ok(extent_add(&ranges, 20 * C, 512, false, &err));
     struct plan plan;
     bool wants;
-    assert_ok(plan_init(&plan, &told.source, map, &ranges, false, &err));
+    assert_ok(plan_init(&plan, &told.source, map, &ranges, 0, &err));
     assert_int_equal(plan_bytes(&plan), 3 * C + 512);
     EXPECT_STEPS(&plan, { PLAN_DATA, C, C }, { PLAN_DATA, 9 * C, C }, { PLAN_ZERO, 10 * C, C },
                  { PLAN_ZERO, 20 * C, 512 });
@@ -208,7 +208,7 @@ test_ranges_bound_the_steps(void **state)
     }
     plan_done(&plan);
     auto_extents struct extent_list none = { 0 };
-    assert_ok(plan_init(&plan, &told.source, map, &none, false, &err));
+    assert_ok(plan_init(&plan, &told.source, map, &none, 0, &err));
     expect_steps(&plan, NULL, 0);
     plan_done(&plan);
     map_close(map);
@@ -228,15 +228,15 @@ test_the_rest_after_a_stream(void **state)
         struct told_source told = tell(extents, ARRAY_LEN(extents), at_a_time);
         struct map *map = new_map(told.source.bytes);
         struct plan plan;
-        assert_ok(plan_init(&plan, &told.source, map, NULL, false, &err));
+        assert_ok(plan_init(&plan, &told.source, map, NULL, 0, &err));
         plan.only_zero = true;
         uint64_t offset, len;
         for (size_t i = 1; i < ARRAY_LEN(extents); i += 2) {
-            assert_int_equal(plan_next(&plan, &offset, &len, &err), PLAN_ZERO);
+            assert_int_equal(plan_next(&plan, 0, &offset, &len, &err), PLAN_ZERO);
             assert_int_equal(offset, i * C);
             assert_int_equal(len, C);
         }
-        assert_int_equal(plan_next(&plan, &offset, &len, &err), PLAN_END);
+        assert_int_equal(plan_next(&plan, 0, &offset, &len, &err), PLAN_END);
         plan_done(&plan);
         map_close(map);
     }
@@ -252,8 +252,8 @@ test_a_source_that_tells_nothing_is_an_error(void **state)
     struct map *map = new_map(told.source.bytes);
     struct plan plan;
     uint64_t offset, len;
-    assert_ok(plan_init(&plan, &told.source, map, NULL, false, &err));
-    assert_fails(plan_next(&plan, &offset, &len, &err), ERR_BUG, "no extent at 0");
+    assert_ok(plan_init(&plan, &told.source, map, NULL, 0, &err));
+    assert_fails(plan_next(&plan, 0, &offset, &len, &err), ERR_BUG, "no extent at 0");
     plan_done(&plan);
     map_close(map);
 }
@@ -272,11 +272,11 @@ test_runs(void **state)
     told.source.n_lanes = 2;
     auto_map struct map *map = new_map(told.source.bytes);
     struct plan plan;
-    assert_ok(plan_init(&plan, &told.source, map, NULL, false, &err));
+    assert_ok(plan_init(&plan, &told.source, map, NULL, 0, &err));
     uint64_t at = 0, offset, len, before = 8 * R;
     unsigned whole = 0, single = 0;
     while (at < 64 * R) {
-        assert_int_equal(plan_next(&plan, &offset, &len, &err), PLAN_DATA);
+        assert_int_equal(plan_next(&plan, 0, &offset, &len, &err), PLAN_DATA);
         assert_int_equal(offset, at);
         assert_true(len <= before && len >= R && len % R == 0);
         whole += len == 8 * R;
@@ -290,6 +290,72 @@ test_runs(void **state)
     plan_done(&plan);
 }
 
+/* The lane that is behind all others says how far they are. */
+static void
+test_what_is_reached(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    const struct extent extents[] = { { 0, 4 * R, false } };
+    struct told_source told = tell(extents, 1, 9);
+    auto_map struct map *map = new_map(told.source.bytes);
+    struct plan plan;
+    uint64_t offset, len;
+    assert_ok(plan_init(&plan, &told.source, map, NULL, 0, &err));
+    assert_int_equal(plan_reached(&plan), 0);
+    assert_int_equal(plan_next(&plan, 2, &offset, &len, &err), PLAN_DATA);
+    assert_int_equal(plan_next(&plan, 1, &offset, &len, &err), PLAN_DATA);
+    assert_int_equal(plan_next(&plan, 1, &offset, &len, &err), PLAN_DATA);
+    assert_int_equal(plan_reached(&plan), 0);
+    plan_done_below(&plan, 1, 2 * R);
+    assert_int_equal(plan_reached(&plan), 0);
+    plan_done_below(&plan, 2, UINT64_MAX);
+    assert_int_equal(plan_reached(&plan), 2 * R);
+    plan_done_below(&plan, 1, UINT64_MAX);
+    assert_int_equal(plan_reached(&plan), 3 * R);
+    plan_done(&plan);
+}
+
+/* A short range is not worth a question. */
+static void
+test_short_ranges_are_not_asked_for(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    const struct extent extents[] = { { 0, 8 * R, true } };
+    struct told_source told = tell(extents, 1, 9);
+    told.source.ask_bytes = 2 * R;
+    auto_map struct map *map = new_map(told.source.bytes);
+    auto_extents struct extent_list ranges = { 0 };
+    struct plan plan;
+    assert_ok(extent_add(&ranges, 0, C, false, &err));
+    assert_ok(extent_add(&ranges, 2 * R, 2 * R, false, &err));
+    assert_ok(plan_init(&plan, &told.source, map, &ranges, 0, &err));
+    EXPECT_STEPS(&plan, { PLAN_DATA, 0, C }, { PLAN_ZERO, 2 * R, 2 * R });
+    plan_done(&plan);
+}
+
+/* Below a certain place what is known is left out, and what is not is done again. */
+static void
+test_known_below(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    const struct extent extents[] = { { 0, 8 * C, false } };
+    struct told_source told = tell(extents, 1, 9);
+    auto_map struct map *map = new_map(told.source.bytes);
+    struct plan plan;
+    uint64_t known, value = 7;
+    for (uint64_t c = 0; c < 8; c++)
+        if (c != 2)
+            assert_ok(map_set(map, c, 1, &value, &err));
+    assert_ok(plan_init(&plan, &told.source, map, NULL, 5 * C, &err));
+    assert_ok(plan_known_bytes(&plan, &known, &err));
+    assert_int_equal(known, 4 * C);
+    EXPECT_STEPS(&plan, { PLAN_DATA, 2 * C, C }, { PLAN_DATA, 5 * C, 3 * C });
+    plan_done(&plan);
+}
+
 int
 main(void)
 {
@@ -300,6 +366,9 @@ main(void)
         cmocka_unit_test(test_ranges_bound_the_steps),
         cmocka_unit_test(test_the_rest_after_a_stream),
         cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_what_is_reached),
+        cmocka_unit_test(test_known_below),
+        cmocka_unit_test(test_short_ranges_are_not_asked_for),
         cmocka_unit_test(test_a_source_that_tells_nothing_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

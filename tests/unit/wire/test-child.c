@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/checked.h"
+#include "base/clock.h"
 
 struct heard {
     int n_events;
@@ -111,6 +112,44 @@ one_that_does_not_listen_is_killed(void **state)
     assert_int_equal(err.kind, ERR_CANCELLED);
 }
 
+/* Two of them beside each other, and one is let go in the middle. */
+static void
+steps_do_not_wait(void **state)
+{
+    (void)state;
+    struct heard heard[2] = { 0 };
+    struct child *children[2];
+    struct err err = ERR_INIT;
+    const char *const acts[] = { "well", "stay" };
+    for (size_t i = 0; i < 2; i++) {
+        struct child_spec spec = {
+            .program = "child-double",
+            .role = "double",
+            .stdin_fd = -1,
+            .event = hear,
+            .wish = wish,
+            .arg = &heard[i],
+        };
+        assert_int_equal(child_start(&spec, json_pack("{s:s}", "do", acts[i]), &children[i], &err),
+                         0);
+        assert_false(child_tell(children[i], json_object())); /* it has not been told its task */
+    }
+    while (child_step(children[0])) {
+        struct pollfd pfd = child_pollfd(children[0]);
+        assert_true(child_step(children[1]));
+        poll(&pfd, 1, clock_poll_ms(child_due_ns(children[0])));
+    }
+    auto_json json_t *result = NULL;
+    auto_json json_t *none = NULL;
+    int died_status = -1;
+    assert_int_equal(heard[0].n_events, 2);
+    assert_int_equal(child_end(children[0], &died_status, &result, &err), 0);
+    assert_int_equal(died_status, 0);
+    assert_int_equal(json_get_int(result, "answer", 0), 42);
+    assert_int_equal(child_end(children[1], &died_status, &none, &err), -1);
+    assert_int_equal(err.kind, ERR_CANCELLED);
+}
+
 static void
 one_of_another_role_is_refused(void **state)
 {
@@ -155,6 +194,7 @@ main(void)
         cmocka_unit_test(a_death_is_told_with_its_status),
         cmocka_unit_test(a_wish_reaches_it),
         cmocka_unit_test(one_that_does_not_listen_is_killed),
+        cmocka_unit_test(steps_do_not_wait),
         cmocka_unit_test(one_of_another_role_is_refused),
         cmocka_unit_test(one_that_is_not_installed_is_named),
         cmocka_unit_test(levels_have_names),

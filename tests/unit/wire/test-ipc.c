@@ -54,6 +54,23 @@ assert_type(int fd, const char *type)
     assert_string_equal(ipc_type(msg), type);
 }
 
+/* A wish crosses a result: the child ends without having read the one, and the other counts. */
+static void
+last_words_are_heard_from_who_left_ours_unread(void **state)
+{
+    struct pair *pair = *state;
+    struct err err = ERR_INIT;
+    auto_json json_t *msg = NULL;
+    send_raw(pair->fds[0], "{\"type\": \"wish\"}");
+    send_raw(pair->fds[1], "{\"type\": \"progress\"}");
+    send_raw(pair->fds[1], "{\"type\": \"result\"}");
+    close(TAKE_FD(pair->fds[1]));
+    assert_type(pair->fds[0], "progress");
+    assert_type(pair->fds[0], "result");
+    assert_int_equal(ipc_recv(pair->fds[0], SOON, &msg, &err), -1);
+    assert_int_equal(err.kind, ERR_UNAVAILABLE);
+}
+
 static void
 messages_arrive_one_a_packet(void **state)
 {
@@ -240,11 +257,17 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_PAIR(messages_arrive_one_a_packet),    WITH_PAIR(deadline_passes),
-        WITH_PAIR(bad_packets_are_refused),         WITH_PAIR(size_has_a_limit_on_both_sides),
-        WITH_PAIR(message_that_could_not_be_built), WITH_PAIR(closed_peer_is_unavailable),
-        WITH_PAIR(parent_and_child_begin),          WITH_PAIR(wrong_hello_is_refused),
-        WITH_PAIR(child_that_dies_before_hello),    WITH_PAIR(result_is_the_last_word),
+        WITH_PAIR(last_words_are_heard_from_who_left_ours_unread),
+        WITH_PAIR(messages_arrive_one_a_packet),
+        WITH_PAIR(deadline_passes),
+        WITH_PAIR(bad_packets_are_refused),
+        WITH_PAIR(size_has_a_limit_on_both_sides),
+        WITH_PAIR(message_that_could_not_be_built),
+        WITH_PAIR(closed_peer_is_unavailable),
+        WITH_PAIR(parent_and_child_begin),
+        WITH_PAIR(wrong_hello_is_refused),
+        WITH_PAIR(child_that_dies_before_hello),
+        WITH_PAIR(result_is_the_last_word),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

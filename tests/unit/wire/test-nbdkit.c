@@ -14,40 +14,14 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 
+#include "../path-program.h"
+
 /* A program called nbdkit, first in PATH: without its ssh plugin the real one serves a pattern, in
  * which each 8 bytes are their own offset. */
-static char *dir;
-
-static int
-setup(void **state)
-{
-    (void)state;
-    struct err err = ERR_INIT;
-    char path[4096];
-    if (dir_make_private(NULL, &dir, &err) < 0)
-        return -1;
-    snprintf(path, sizeof path, "%s:%s", dir, getenv("PATH"));
-    return setenv("PATH", path, 1);
-}
-
-static int
-teardown(void **state)
-{
-    (void)state;
-    struct err err = ERR_INIT;
-    int r = dir_remove(dir, &err);
-    free(dir);
-    return r;
-}
-
 static void
 have_nbdkit(const char *script)
 {
-    char path[512], text[2048];
-    struct err err = ERR_INIT;
-    snprintf(path, sizeof path, "%s/nbdkit", dir);
-    snprintf(text, sizeof text, "#!/bin/sh\n%s\n", script);
-    assert_int_equal(file_write_atomic(path, text, strlen(text), 0755, &err), 0);
+    path_program_make("nbdkit", script);
 }
 
 static const struct ssh_host host = {
@@ -68,7 +42,7 @@ the_first_bytes_and_the_size_are_read(void **state)
     snprintf(script, sizeof script,
              "echo \"$@\" > %s/words; cat <&3 >> %s/words\n"
              "exec /usr/bin/nbdkit \"$1\" \"$2\" \"$3\" \"$4\" \"$5\" pattern 1000000",
-             dir, dir);
+             path_dir, path_dir);
     have_nbdkit(script);
     struct nbdkit kit = NBDKIT_INIT;
     if (nbdkit_ssh_start(&kit, &host, "/a disk", head, sizeof head, &err) < 0)
@@ -84,7 +58,7 @@ the_first_bytes_and_the_size_are_read(void **state)
     auto_free char *socket = strdup(kit.socket);
     nbdkit_stop(&kit);
     assert_int_equal(access(socket, F_OK), -1);
-    snprintf(script, sizeof script, "%s/words", dir);
+    snprintf(script, sizeof script, "%s/words", path_dir);
     assert_int_equal(file_read(script, 4096, &text, &len, &err), 0);
     assert_non_null(strstr(text, "ssh host=h path=/a disk port=2222 user=ann password=-3\npass"));
 }
@@ -145,5 +119,5 @@ main(void)
         cmocka_unit_test(a_short_file_is_padded),
         cmocka_unit_test(its_words_become_the_error),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, path_program_setup, path_program_teardown);
 }
