@@ -46,6 +46,8 @@ static const char *const machine_ids[] = {
     "VirtualMachine.Interact.PowerOff",
     "Cryptographer.Access",
     "Cryptographer.Decrypt",
+    "Global.DisableMethods",
+    "Global.EnableMethods",
     NULL,
 };
 
@@ -57,7 +59,13 @@ const char *const *const check_privilege_ids[CHECK_ENTITIES] = {
 };
 
 /* What needs what. SSH asks no one at vSphere. */
-enum { FOR_SNAPSHOT = 16, FOR_TRACKING = 32, FOR_POWER = 64, FOR_ENCRYPTED = 128 };
+enum {
+    FOR_SNAPSHOT = 16,
+    FOR_TRACKING = 32,
+    FOR_POWER = 64,
+    FOR_ENCRYPTED = 128,
+    FOR_HOLD = 256,
+};
 
 static const struct {
     unsigned purposes; /* CHECK_BY_* and FOR_* */
@@ -76,6 +84,8 @@ static const struct {
     { FOR_POWER, CHECK_ON_MACHINE, "VirtualMachine.Interact.PowerOff" },
     { FOR_ENCRYPTED, CHECK_ON_MACHINE, "Cryptographer.Access" },
     { FOR_ENCRYPTED, CHECK_ON_MACHINE, "Cryptographer.Decrypt" },
+    { FOR_HOLD, CHECK_ON_MACHINE, "Global.DisableMethods" },
+    { FOR_HOLD, CHECK_ON_MACHINE, "Global.EnableMethods" },
 };
 
 struct lack {
@@ -152,12 +162,29 @@ judge_warm(const struct check_privileges *p, check_fn *found, void *arg)
             "", found, arg, "to shut the guest down the user lacks %s", power.text);
 }
 
+/* A host by itself moves no disks. */
+static void
+judge_hold(const struct check_privileges *p, const struct check_context *context, check_fn *found,
+           void *arg)
+{
+    struct lack lack = lack_of(p, FOR_HOLD);
+    if (lack.n && !context->esxi)
+        say(&(struct word){ "privilege",
+                            "a disk that vSphere moves to another datastore (storage vMotion, "
+                            "storage DRS) while it is read has to be copied again",
+                            "give the user's role these privileges, or see that nobody moves the "
+                            "machine meanwhile",
+                            CHECK_INFO, CHECK_INFO },
+            "", found, arg, "to hold off storage vMotion the user lacks %s", lack.text);
+}
+
 void
 check_privileges(const struct check_privileges *privileges, const struct check_context *context,
                  check_fn *found, void *arg)
 {
     judge_cold(privileges, context, found, arg);
     judge_warm(privileges, found, arg);
+    judge_hold(privileges, context, found, arg);
 }
 
 /* ---- hosts ---- */
@@ -231,9 +258,12 @@ check_host(const struct check_host *host, check_fn *found, void *arg)
                                       "machines on it can neither be frozen nor read",
                                       "bring the host back until vCenter shows it as connected",
                                       CHECK_ERROR, CHECK_ERROR };
-    static const struct word maintenance = {
-        "host-maintenance", "machines leave such a host, and VDDK refuses to read there",
-        "end the maintenance, or wait until the machines have moved", CHECK_ERROR, CHECK_ERROR
+    const struct word maintenance = {
+        "host-maintenance",
+        "running machines leave such a host, and VDDK refuses to read there; the files of those "
+        "that are off can be read",
+        "end the maintenance, or wait until the machines have moved",
+        host->only_vddk ? CHECK_ERROR : CHECK_WARNING, CHECK_ERROR
     };
     if (!host->connected)
         say(&lost, host->name, found, arg, "vCenter has no connection to this host");
@@ -265,8 +295,8 @@ check_host_reach(const char *host, unsigned port, const struct err *wrong, bool 
                             CHECK_ERROR },
             host, found, arg, "%s", wrong->text);
     else
-        say(&(struct word){ "host-port", cause, cure, cold, vddk ? CHECK_ERROR : CHECK_NONE }, host,
-            found, arg, "%s", wrong->text);
+        say(&(struct word){ "host-port", cause, cure, cold, vddk ? cold : CHECK_NONE }, host, found,
+            arg, "%s", wrong->text);
 }
 
 /* ---- the rest ---- */

@@ -33,6 +33,7 @@ struct check_host {
     const char *version; /* "8.0.3"; NULL: unknown */
     uint64_t build;      /* 0: unknown */
     bool connected, maintenance;
+    bool only_vddk;              /* no other transport may be used */
     uint64_t largest_disk_bytes; /* of the machines on it that are looked at */
 };
 

@@ -89,7 +89,7 @@ look_transports_of(struct check *c, size_t i)
 {
     char can_text[CHECK_TRANSPORTS_TEXT_MAX], may_text[CHECK_TRANSPORTS_TEXT_MAX];
     unsigned can = check_disk_transports(c->m, i, c->context), may = check_allowed(c->context);
-    if (can & may & CHECK_BY_VDDK)
+    if (can & may & (CHECK_BY_VDDK | CHECK_BY_HTTPS))
         return true;
     if (can == 0 && !is_said(c, &c->m->disks[i]))
         check_say(c, SUBJECT(c, i), "can be read by no transport as it is");
@@ -97,8 +97,9 @@ look_transports_of(struct check *c, size_t i)
         check_say(c, SUBJECT(c, i), "can be read by %s only, and what may be used is %s",
                   check_transports_text(can, can_text), check_transports_text(may, may_text));
     else if (can && !is_independent(&c->m->disks[i]))
-        check_say_at(c, CHECK_NONE, CHECK_ERROR, SUBJECT(c, i),
-                     "cannot be read by VDDK, which a warm migration needs");
+        check_say_at(
+            c, CHECK_NONE, CHECK_ERROR, SUBJECT(c, i),
+            "can be read neither by VDDK nor by HTTPS, of which a warm migration needs one");
     return can & may;
 }
 
@@ -362,8 +363,9 @@ const struct check_rule check_disk_rules[] = {
       "the target spreads them over several controllers; they are brought in the order of "
       "controller and unit",
       "see that the guest mounts by UUID or label" },
-    { "no-tracking", CHECK_NONE, CHECK_ERROR, look_old_hardware,
-      "changed block tracking needs hardware version 7 and a host that can do it",
+    { "no-tracking", CHECK_NONE, CHECK_WARNING, look_old_hardware,
+      "changed block tracking needs hardware version 7 and a host that can do it, so a warm "
+      "migration reads whole disks in each round",
       "migrate it cold, or upgrade the virtual hardware while it is off" },
     { "datastore-room", CHECK_NONE, CHECK_WARNING, look_snapshot_room,
       "while a snapshot is there, what the guest writes grows on this datastore, and a full one "

@@ -141,6 +141,7 @@ check_hosts_judge(struct check_site *site)
         .build = entry->build,
         .connected = entry->connected,
         .maintenance = entry->maintenance,
+        .only_vddk = site->context.transports == CHECK_BY_VDDK,
     };
     for (size_t i = 0; i < site->machine->n_disks; i++)
         host.largest_disk_bytes =

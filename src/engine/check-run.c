@@ -332,7 +332,26 @@ read_and_look(struct check_site *site, const char *moref, bool named, struct err
     return look_at_machine(site, machine, err);
 }
 
-/* A name that is not there, or not one machine's, is that name's failure and no other's. */
+/* Whether it is this machine's failure and no other's: it is not there, or not the only one of its
+ * name, may not be seen, or makes no sense. */
+static bool
+is_its_own(const struct check_site *site, const struct err *why)
+{
+    return why->kind == ERR_NOT_FOUND || why->kind == ERR_CONFLICT || why->kind == ERR_INVALID ||
+           strcmp(vmware_last_fault(site->session), "NoPermission") == 0;
+}
+
+static void
+say_failure(struct check_site *site, const char *moref, const char *name, const struct err *why)
+{
+    site->errors = 1;
+    site->warnings = 0;
+    site->n_errors++;
+    site->machine = NULL;
+    site->stop = (struct check_stop){ .n_codes = 0 };
+    say_machine(site, moref, name, name, why->text);
+}
+
 static int
 look_at_named(struct check_site *site, const json_t *start, struct err *err)
 {
@@ -348,18 +367,12 @@ look_at_named(struct check_site *site, const json_t *start, struct err *err)
         int r = vmware_find(site->session, text, datacenter, &found, &why);
         if (r == 0)
             r = read_and_look(site, found.moref, true, &why);
-        if (r == 0)
-            continue;
-        if (why.kind != ERR_NOT_FOUND && why.kind != ERR_CONFLICT) {
+        if (r < 0 && !is_its_own(site, &why)) {
             *err = why;
             return -1;
         }
-        site->errors = 1;
-        site->warnings = 0;
-        site->n_errors++;
-        site->machine = NULL;
-        site->stop = (struct check_stop){ .n_codes = 0 };
-        say_machine(site, r < 0 && *found.moref ? found.moref : text, text, text, why.text);
+        if (r < 0)
+            say_failure(site, *found.moref ? found.moref : text, text, &why);
     }
     return 0;
 }
@@ -404,10 +417,14 @@ look_at_all(struct check_site *site, const json_t *start, struct err *err)
     for (size_t i = 0; r == 0 && i < morefs.n; i++) {
         struct err why = ERR_INIT;
         r = read_and_look(site, morefs.list[i], false, &why);
-        if (r < 0 && why.kind == ERR_NOT_FOUND)
-            r = 0; /* it has been removed meanwhile */
-        else if (r < 0)
+        if (r == 0 || why.kind == ERR_NOT_FOUND) { /* it has been removed meanwhile */
+            r = 0;
+        } else if (is_its_own(site, &why)) {
+            say_failure(site, morefs.list[i], morefs.list[i], &why);
+            r = 0;
+        } else {
             *err = why;
+        }
     }
     free(morefs.list);
     return r;

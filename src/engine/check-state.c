@@ -100,8 +100,7 @@ look_snapshots(struct check *c)
     }
     if (n == 0)
         return;
-    /* With tracking on before the snapshots were made it can be right; nobody can tell. */
-    check_say_at(c, CHECK_INFO, c->m->cbt_enabled ? CHECK_WARNING : CHECK_ERROR, NULL,
+    check_say_at(c, CHECK_INFO, CHECK_WARNING, NULL,
                  "%zu snapshot%s, the first is \"%.100s\"; changed block tracking is %s", n,
                  n == 1 ? "" : "s", first, c->m->cbt_enabled ? "on" : "off");
 }
@@ -153,10 +152,11 @@ const struct check_rule check_state_rules[] = {
     { "consolidation-needed", CHECK_WARNING, CHECK_ERROR, look_consolidation,
       "files of removed snapshots are still in use: they grow, and reads may meet a broken chain",
       "consolidate the disks in the vSphere client first (Snapshots, Consolidate)" },
-    { "snapshots", CHECK_INFO, CHECK_ERROR, look_snapshots,
+    { "snapshots", CHECK_INFO, CHECK_WARNING, look_snapshots,
       "a migration takes the machine as it is now, not its snapshots; changed block tracking that "
-      "is turned on, or was, while there are snapshots gives incomplete answers without an error",
-      "for a warm migration remove the snapshots first; for a cold one VDDK and export read "
+      "is turned on, or was, while there are snapshots gives incomplete answers without an error, "
+      "so a warm migration reads whole disks in each round instead",
+      "for a warm migration with quick rounds remove the snapshots first; VDDK and export read "
       "through them" },
     { "cbt-off", CHECK_NONE, CHECK_INFO, look_cbt,
       "a warm migration turns it on, which freezes the guest for a moment",

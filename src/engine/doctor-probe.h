@@ -19,9 +19,9 @@ struct doctor {
 /* One finding. Texts are lower-case phrases; NULL: nothing to say. */
 struct doctor_word {
     enum doctor_level level;
-    const char
-        *group;       /* "tools", "windows", "vddk", "host", "directories", "servers", "settings" */
-    const char *code; /* stable */
+    const char *group; /* "tools", "windows", "vddk", "host", "directories", "libvirt", "servers",
+                          "settings" */
+    const char *code;  /* stable */
     const char *value, *origin; /* an effective setting and where it comes from */
     const char *cause, *cure;
 };
@@ -39,6 +39,7 @@ void doctor_windows(struct doctor *doctor);
 void doctor_vddk(struct doctor *doctor);
 void doctor_host(struct doctor *doctor);
 void doctor_directories(struct doctor *doctor);
+void doctor_libvirt(struct doctor *doctor);
 void doctor_servers(struct doctor *doctor);
 void doctor_settings(struct doctor *doctor);
 

@@ -16,8 +16,8 @@ int
 doctor_run(const json_t *start, const struct talk *talk, json_t **ret_detail, struct err *err)
 {
     static void (*const parts[])(struct doctor *) = {
-        doctor_tools,       doctor_windows, doctor_vddk,     doctor_host,
-        doctor_directories, doctor_servers, doctor_settings,
+        doctor_tools,       doctor_windows, doctor_vddk,    doctor_host,
+        doctor_directories, doctor_libvirt, doctor_servers, doctor_settings,
     };
     struct doctor d = { .start = start, .talk = talk };
     if (check_list(start, "dirs", err) < 0 || check_list(start, "hosts", err) < 0)

@@ -4,7 +4,7 @@
  * The start message of the action "doctor" (docs/protocol.md):
  * {"action": "doctor", "dirs": [DIR...], "hosts": ["NAME[:PORT]"...],
  *  "vddk": {"libdir": DIR | null, "transports": ... | null, "thumbprint": ... | null},
- *  "agent_properties": PATH | null}
+ *  "agent_properties": PATH | null, "libvirt": URI | null}
  */
 #ifndef ENGINE_DOCTOR_H
 #define ENGINE_DOCTOR_H

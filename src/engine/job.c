@@ -27,6 +27,7 @@ static int parse_input(const json_t *input, struct job *job, struct err *err);
 static int parse_ssh(const json_t *ssh, struct job *job, struct err *err);
 static int parse_vsphere(const json_t *input, struct job *job, struct err *err);
 static int parse_output(const json_t *output, struct job *job, struct err *err);
+static int parse_host(const json_t *output, struct job *job, struct err *err);
 static int parse_convert(const json_t *convert, struct job *job, struct err *err);
 static int parse_strings(const json_t *obj, const char *key, const char ***ret, struct err *err);
 
@@ -49,6 +50,8 @@ job_parse(const json_t *start, struct job *ret_job, struct err *err)
         parse_strings(nics, "networks", &job->networks, err) < 0 ||
         parse_strings(nics, "bridges", &job->bridges, err) < 0 ||
         parse_strings(start, "keys", &job->keys, err) < 0)
+        return -1;
+    if (job_parse_warm(start, job, err) < 0)
         return -1;
     job->limit_bytes_s = json_get_u64(start, "limit_bytes_s", 0);
     job->verify = json_get_bool(start, "verify", false);
@@ -180,13 +183,42 @@ parse_output(const json_t *output, struct job *job, struct err *err)
     if (strcmp(job->disk_format, "raw") != 0 && strcmp(job->disk_format, "qcow2") != 0)
         return err_set(err, ERR_INVALID, "'output.disk_format': %s is neither raw nor qcow2",
                        job->disk_format);
-    job->dir = json_get_str(output, "dir", NULL);
-    if (job->platform->keeps && !job->dir && !job->describe)
-        return err_set(err, ERR_INVALID, "'output.dir' is missing");
+    if (parse_host(output, job, err) < 0)
+        return -1;
     job->name = json_get_str(output, "name", NULL);
     job->preallocated = json_get_bool(output, "preallocated", false);
     if (job->preallocated && strcmp(job->disk_format, "raw") != 0)
         return err_set(err, ERR_INVALID, "'output.preallocated' is for raw disks");
+    return 0;
+}
+
+/* Where exactly: a directory, or what the platform finds one by. */
+static int
+parse_host(const json_t *output, struct job *job, struct err *err)
+{
+    const char *key;
+    json_t *value;
+    job->dir = json_get_str(output, "dir", NULL);
+    job->uri = json_get_str(output, "uri", NULL);
+    job->pool = json_get_str(output, "pool", NULL);
+    job->network_map = json_object_get(output, "networks");
+    bool either = job->platform->find_dir;
+    if (!either && (job->uri || job->pool || json_object_size(job->network_map)))
+        return err_set(err, ERR_INVALID, "'output.%s' is not for '%s'",
+                       job->uri    ? "uri"
+                       : job->pool ? "pool"
+                                   : "networks",
+                       job->platform->name);
+    if (job->dir && job->pool)
+        return err_set(err, ERR_INVALID, "'output.dir' and 'output.pool' are both there");
+    if (job->platform->keeps && !job->dir && !job->pool && !job->describe)
+        return err_set(err, ERR_INVALID, "'output.dir'%s is missing",
+                       either ? " or 'output.pool'" : "");
+    json_object_foreach ((json_t *)job->network_map, key, value)
+        if (!json_string_length(value))
+            return err_set(err, ERR_INVALID, "'output.networks': '%s' is mapped to no name", key);
+    if (job->network_map && !json_is_object(job->network_map) && !json_is_null(job->network_map))
+        return err_set(err, ERR_INVALID, "'output.networks' is no object");
     return 0;
 }
 

@@ -9,11 +9,12 @@
  *            "nfc_port": 902,
  *            "ssh": {"host": NAME | null, "port": N, "user": NAME | null, "password": SECRET |
  * null, "identity": FILE | null, "known_hosts": FILE | null, "accept_new": bool}}, "output":
- * {"kind": "local" | "null", "dir": DIR | null, "name": NAME | null, "disk_format": "raw" |
- * "qcow2", "preallocated": bool}, "convert": {"wanted": bool, "root": ..., "block_driver": ...,
- * "memsize_mib": N, "no_fstrim": bool, "trace": bool}, "nics": {"macs": [...], "networks": [...],
- * "bridges": [...]},    as the options of virt-v2v "keys": [...], "limit_bytes_s": N, "verify":
- * bool, "discard": bool}
+ * {"kind": "local" | "null" | "libvirt", "dir": DIR | null, "name": NAME | null, "disk_format":
+ * "raw" | "qcow2", "preallocated": bool, and of "libvirt": "uri": URI | null, "pool": POOL | null
+ * (instead of "dir"), "networks": {"VM Network": "default"}}, "convert": {"wanted": bool, "root":
+ * ..., "block_driver": ..., "memsize_mib": N, "no_fstrim": bool, "trace": bool}, "nics": {"macs":
+ * [...], "networks": [...], "bridges": [...]},    as the options of virt-v2v "keys": [...],
+ * "limit_bytes_s": N, "verify": bool, "discard": bool, "id": ID | null}
  */
 #ifndef ENGINE_JOB_H
 #define ENGINE_JOB_H
@@ -54,6 +55,40 @@ struct job_vsphere {
     unsigned nfc_port;
 };
 
+/* How the source is switched off when it is time. */
+enum job_shutdown {
+    JOB_SHUTDOWN_AUTO,   /* by VMware Tools, then by the plug; without Tools somebody is asked */
+    JOB_SHUTDOWN_FORCE,  /* pull the plug */
+    JOB_SHUTDOWN_MANUAL, /* somebody does it */
+};
+
+enum job_quiesce { JOB_QUIESCE_AUTO, JOB_QUIESCE_NO, JOB_QUIESCE_MUST };
+
+/* What is read back and compared after it was written. */
+enum job_verify {
+    JOB_VERIFY_NONE,
+    JOB_VERIFY_CHANGED, /* what each round after the base copy wrote */
+    JOB_VERIFY_SAMPLE,  /* at the end, a part of the whole image */
+    JOB_VERIFY_FULL,    /* at the end, all of it */
+};
+
+/* Of a warm migration ("warm" of the start message, docs/protocol.md). */
+struct job_warm {
+    bool wanted;
+    int64_t interval_s;          /* between two rounds */
+    int64_t finalize_at;         /* unix time; 0: when somebody says so */
+    int64_t finalize_interval_s; /* between rounds within ... */
+    int64_t finalize_window_s;   /* ... this time before finalize_at */
+    int64_t settle_s;            /* off for so long before the last round; -1: by the guest */
+    enum job_shutdown shutdown;
+    enum job_quiesce quiesce;
+    enum job_verify verify;
+    bool start;                  /* the machine, where it arrives */
+    bool power_on_after_failure; /* the source, when a cutover failed */
+    /* By themselves: after so many rounds, when the downtime would be as short as that; 0: not. */
+    int64_t max_rounds, max_downtime_s;
+};
+
 #define JOB_MAX_STRINGS 256
 
 /* Strings are borrowed from the message, the lists (NULL-terminated) are owned. */
@@ -69,9 +104,14 @@ struct job {
     struct ssh_host ssh;
     bool ssh_accept_new; /* a host that SSH does not know yet is remembered, and so known */
 
+    const char *id; /* of the migration; NULL: the engine gives it one */
+
     const struct platform *platform;
-    const char *dir;  /* NULL when the platform keeps nothing */
-    const char *name; /* NULL: the source's */
+    const char *dir;           /* NULL when the platform keeps nothing, or finds it by the pool */
+    const char *uri;           /* of libvirt; NULL: the usual one */
+    const char *pool;          /* of libvirt; NULL: dir was given */
+    const json_t *network_map; /* of the source's networks, by name, to those of the platform */
+    const char *name;          /* NULL: the source's */
     const char *disk_format;
     bool preallocated;
 
@@ -86,12 +126,24 @@ struct job {
     uint64_t limit_bytes_s;
     bool verify;
     bool discard; /* what an interrupted run left is dropped */
+
+    struct job_warm warm;
+    unsigned parallel_disks; /* copied at once; at least 1 */
+
+    /* With a daemon. */
+    bool journal;            /* somebody remembers for us (engine/watch.h) */
+    const json_t *state;     /* what was remembered; NULL: nothing yet */
+    unsigned attempt;        /* failures in a row before this one */
+    int64_t convert_seconds; /* what conversions took before; 0: nobody knows */
 };
 
 /* The message must outlive the job. ERR_INVALID names the key. Free with job_free in any case. */
 int job_parse(const json_t *start, struct job *ret_job, struct err *err);
 void job_free(struct job *job);
 #define auto_job AUTO(job_free)
+
+/* Of job-warm.c: "warm" and what comes with it. */
+int job_parse_warm(const json_t *start, struct job *job, struct err *err);
 
 const char *job_input_name(enum job_input input);
 const char *job_transport_name(enum job_transport transport);

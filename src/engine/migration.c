@@ -4,12 +4,21 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/checked.h"
+#include "engine/live.h"
+
 #define PART_SUFFIX ".part" /* vmferry-copy's, while an image is not complete */
+
+static bool
+is_cancelled(const struct migration *m)
+{
+    return !m->source->deaf && m->watch->cancelled(m->watch->arg);
+}
 
 int
 job_checkpoint(const struct migration *m, struct err *err)
 {
-    if (!m->watch->cancelled(m->watch->arg))
+    if (!is_cancelled(m))
         return 0;
     return err_set(err, ERR_CANCELLED, "stopped on request");
 }
@@ -17,8 +26,60 @@ job_checkpoint(const struct migration *m, struct err *err)
 bool
 migration_is_cancelled(void *arg)
 {
-    const struct migration *m = arg;
-    return m->watch->cancelled(m->watch->arg);
+    return is_cancelled(arg);
+}
+
+const struct engine_wishes *
+migration_wishes(const struct migration *m)
+{
+    static const struct engine_wishes none;
+    return m->watch->wishes ? m->watch->wishes(m->watch->arg) : &none;
+}
+
+int
+migration_wait(struct migration *m, int64_t after_s, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    m->outcome = (struct outcome){ .kind = OUTCOME_WAIT, .after_s = MAX(after_s, INT64_C(0)) };
+    vsnprintf(m->outcome.text, sizeof m->outcome.text, fmt, args);
+    va_end(args);
+    return STAGE_WAITS;
+}
+
+int
+migration_ask(struct migration *m, const char *question, int64_t again_s, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    m->outcome = (struct outcome){ .kind = OUTCOME_ASK, .question = question, .after_s = again_s };
+    vsnprintf(m->outcome.text, sizeof m->outcome.text, fmt, args);
+    va_end(args);
+    return STAGE_WAITS;
+}
+
+int
+migration_introduce(struct migration *m, struct err *err)
+{
+    struct live_machine machine;
+    const struct live_ops *live = m->source->live;
+    if (!m->job->journal || !live)
+        return 0;
+    bool placed = state_is(&m->state, STATE_ARRIVED) && m->job->platform->keeps;
+    live->machine(m->source, &machine);
+    json_t *disks = json_array();
+    for (size_t i = 0; disks && i < m->vm->n_disks; i++) {
+        char label[VM_DISK_ID_MAX];
+        const char *image = placed ? m->paths.final_disks[i] : m->paths.disks[i];
+        json_array_append_new(
+            disks, json_pack("{s:i, s:s, s:I, s:s}", "key", live->disk_key(m->source, i), "label",
+                             vm_disk_id(&m->vm->disks[i], label), "capacity_bytes",
+                             (json_int_t)m->vm->disks[i].capacity_bytes, "image", image));
+    }
+    json_t *op = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "op", "machine", "name",
+                           machine.name, "moref", machine.moref, "uuid", machine.uuid, "server",
+                           machine.server, "host", machine.host, "disks", disks);
+    return state_apply(&m->state, ENGINE_NOTE, NULL, json_pack("[o]", op), err);
 }
 
 void
@@ -95,6 +156,7 @@ migration_free(struct migration *m)
         free(singles[i]);
     for (size_t i = 0; i < VM_MAX_DISKS; i++) {
         free(p->disks[i]);
+        free(p->maps[i]);
         free(p->overlays[i]);
         free(p->final_disks[i]);
     }

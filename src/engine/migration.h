@@ -22,8 +22,25 @@ struct migration_paths {
     char *source_xml; /* for virt-v2v */
     char *convert_log, *inspect_log;
     char *disks[VM_MAX_DISKS]; /* copied images, in the working folder */
+    char *maps[VM_MAX_DISKS];  /* of the images, as long as rounds are to come */
     char *overlays[VM_MAX_DISKS];
     char *final_disks[VM_MAX_DISKS]; /* DIR/NAME-sda */
+};
+
+/* How a run ends that did not fail. */
+enum outcome_kind {
+    OUTCOME_DONE,
+    OUTCOME_WAIT,      /* until the next round is due */
+    OUTCOME_ASK,       /* until somebody has answered */
+    OUTCOME_PAUSED,    /* until somebody resumes it */
+    OUTCOME_CANCELLED, /* nothing of ours is left */
+};
+
+struct outcome {
+    enum outcome_kind kind;
+    int64_t after_s;      /* WAIT, and ASK: how long until it is worth looking again */
+    const char *question; /* ASK: its code; static */
+    char text[512];       /* WAIT, ASK: for people */
 };
 
 struct migration {
@@ -44,17 +61,35 @@ struct migration {
     bool accel_known;
     enum accel accel;
     uint64_t data_bytes; /* copied by this run, not zero */
+    struct outcome outcome;
+    bool retry; /* it failed, and is tried again by itself */
 };
+
+#define STAGE_WAITS 1
 
 /* A stage of the journey, in a file stage-NAME.c. */
 struct stage {
     const char *name;
     unsigned weight; /* its share of the progress */
-    /* Looks first whether its effect is there already, so that running it again is safe. */
+    /* Looks first whether its effect is there already, so that running it again is safe.
+     * STAGE_WAITS: the run ends here, and m->outcome says what is next. */
     int (*run)(struct migration *m, struct err *err);
 };
 
-extern const struct stage stage_init, stage_base_copy, stage_converting, stage_import, stage_done;
+extern const struct stage stage_init, stage_base_copy, stage_delta, stage_final_sync,
+    stage_converting, stage_import, stage_done;
+
+/* What is wished now; all false without a daemon. */
+const struct engine_wishes *migration_wishes(const struct migration *m);
+
+/* The machine and its images as they are, for the daemon. */
+int migration_introduce(struct migration *m, struct err *err);
+
+/* The run ends here; returns STAGE_WAITS. */
+int migration_wait(struct migration *m, int64_t after_s, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+int migration_ask(struct migration *m, const char *question, int64_t again_s, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* Called between the steps of a stage: ERR_CANCELLED when somebody wants us to stop. */
 int job_checkpoint(const struct migration *m, struct err *err);

@@ -87,6 +87,12 @@ static void
 map_by_name(const struct job *job, const struct vm_nic *nic, struct domxml_nic *target)
 {
     bool either = job->input == JOB_INPUT_OVA;
+    const char *mapped =
+        nic->network && !nic->bridge ? json_get_str(job->network_map, nic->network, NULL) : NULL;
+    if (mapped) {
+        *target = (struct domxml_nic){ mapped, false };
+        return;
+    }
     int best = 0;
     for (int bridge = 0; bridge <= 1; bridge++) {
         if (!either && nic->bridge != (bool)bridge)

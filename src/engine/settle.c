@@ -2,6 +2,10 @@
 
 #include <string.h>
 
+#include "base/checked.h"
+#include "engine/cutover.h"
+#include "engine/round.h"
+
 #define PROMISE "; the same command again goes on from there)" /* of copier/job.c */
 
 enum settlement
@@ -50,9 +54,68 @@ take_back_promise(struct err *err)
         err->text[len - 1] = '\0';
 }
 
+/* ---- of a warm migration ---- */
+
+bool
+settle_is_worth_a_retry(enum err_kind kind, unsigned attempt)
+{
+    return (kind == ERR_UNAVAILABLE || kind == ERR_IO || kind == ERR_CONFLICT) &&
+           attempt < SETTLE_ATTEMPTS;
+}
+
+int64_t
+settle_pause_s(unsigned attempt)
+{
+    return SETTLE_PAUSE_S << MIN(attempt, (unsigned)SETTLE_ATTEMPTS);
+}
+
+/* The source stays off while it is worth trying again at once; then it runs again. */
+static void
+take_back(struct migration *m, struct err *err)
+{
+    struct err why = *err, failed = ERR_INIT;
+    bool on = false;
+    m->source->deaf = true;
+    if (cutover_take_back(m, &on, &failed) < 0)
+        err_set(err, why.kind, "%s; and then: %s", why.text, failed.text);
+    else if (on)
+        err_set(err, why.kind,
+                "%s (the source was switched on again, and the rounds go on when you say retry)",
+                why.text);
+}
+
+static void
+settle_warm(struct migration *m, struct err *err)
+{
+    struct err failed = ERR_INIT;
+    const struct engine_wishes *wishes = migration_wishes(m);
+    m->retry = settle_is_worth_a_retry(err->kind, m->job->attempt);
+    bool stopped = err->kind == ERR_CANCELLED && !wishes->cancel;
+    if (cutover_is_begun(m) && !m->retry && !stopped)
+        take_back(m, err);
+    /* What is tried again in a moment goes on from where the machine stands still now; the journal
+     * knows of it. */
+    bool round = json_is_object(json_object_get(m->state.json, ROUND_STATE));
+    if ((m->retry && round) || (stopped && !wishes->pause))
+        return;
+    let_go(m, err);
+    if (!round && !migration_has_copies(m) && !m->retry && !source_left_behind(&m->state) &&
+        workdir_remove(&m->work, &failed) < 0)
+        migration_log(m, LOG_LEVEL_WARNING, NULL, "%s", failed.text);
+}
+
 void
 settle(struct migration *m, struct err *err)
 {
+    if (m->job->warm.wanted) {
+        /* Before it is known what there is, a conflict is one of what was asked for. */
+        if (m->state.json)
+            settle_warm(m, err);
+        else
+            m->retry =
+                err->kind != ERR_CONFLICT && settle_is_worth_a_retry(err->kind, m->job->attempt);
+        return;
+    }
     if (!m->work.path)
         return;
     let_go(m, err);

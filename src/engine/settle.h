@@ -19,6 +19,13 @@ struct settle_facts {
 };
 enum settlement settle_decide(enum err_kind kind, const struct settle_facts *facts);
 
+/* Of a warm migration: whether it is tried again by itself, and after how long; attempt counts the
+ * failures in a row before this one. Otherwise somebody must say so. */
+#define SETTLE_ATTEMPTS 5
+#define SETTLE_PAUSE_S INT64_C(5)
+bool settle_is_worth_a_retry(enum err_kind kind, unsigned attempt);
+int64_t settle_pause_s(unsigned attempt);
+
 /* Let the source go, decide, do it, and say it in the error's text. */
 void settle(struct migration *m, struct err *err);
 

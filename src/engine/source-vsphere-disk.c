@@ -75,6 +75,7 @@ vsphere_choose(struct vsphere_source *v, unsigned possible, struct err *err)
     char why[TRANSPORT_WHY_MAX];
     bool vddk = asked == JOB_TRANSPORT_VDDK || asked == JOB_TRANSPORT_AUTO;
     facts.library_why = facts.nfc_why = "";
+    v->possible = possible;
     if (vddk)
         find_library(v, &facts, &library_why);
     if (vddk && facts.library)
@@ -87,6 +88,32 @@ vsphere_choose(struct vsphere_source *v, unsigned possible, struct err *err)
                    "VDDK reads through this port unless it has another transport: %s",
                    nfc_why.text);
     return 0;
+}
+
+/* Chosen because it was there, VDDK may still be of no use: another version of the library, a
+ * privilege that is missing, a host that serves no disks. */
+bool
+vsphere_fall_back(struct source *src, size_t i, const struct err *failure)
+{
+    struct vsphere_source *v = to_vsphere(src);
+    struct transport_facts facts = { .machine = v->machine->name,
+                                     .possible = v->possible,
+                                     .vddk_failed = failure->text };
+    char why[TRANSPORT_WHY_MAX];
+    struct err none = ERR_INIT;
+    bool by_vddk = v->reads[i] && strcmp(v->reads[i]->remote.kind, "vddk") == 0;
+    if (!by_vddk || src->job->vsphere.transport != JOB_TRANSPORT_AUTO ||
+        failure->kind == ERR_CANCELLED || failure->kind == ERR_BUG)
+        return false;
+    if (v->transport != JOB_TRANSPORT_VDDK) /* another disk was first to find that out */
+        return true;
+    enum job_transport next;
+    if (transport_choose(&facts, JOB_TRANSPORT_AUTO, &next, why, &none) < 0)
+        return false;
+    v->transport = next;
+    source_log(src, LOG_LEVEL_WARNING, "transport", "%s: VDDK cannot open it, so from here on %s",
+               v->machine->disks[i].file, why);
+    return true;
 }
 
 /* ---- trust ---- */
@@ -141,17 +168,52 @@ find_sha1(struct vsphere_source *v, struct err *err)
 
 /* ---- one disk ---- */
 
+static int
+begin_read(struct vsphere_source *v, size_t i, struct err *err)
+{
+    if (!v->reads[i]) {
+        v->reads[i] = calloc(1, sizeof *v->reads[i]);
+        if (!v->reads[i])
+            return err_errno(err, ENOMEM, "%s", v->machine->disks[i].file);
+        v->reads[i]->kit = NBDKIT_INIT;
+    }
+    struct vsphere_read *read = v->reads[i];
+    read->pct = 0;
+    read->remote = (struct copy_remote){
+        .kind = job_transport_name(v->transport),
+        .name = v->machine->disks[i].file,
+        .identity = vsphere_disk_content(v, i, read->identity),
+    };
+    return 0;
+}
+
+void
+vsphere_reads_end(struct vsphere_source *v)
+{
+    for (size_t i = 0; i < VM_MAX_DISKS; i++)
+        if (v->reads[i])
+            nbdkit_stop(&v->reads[i]->kit);
+}
+
+void
+vsphere_reads_free(struct vsphere_source *v)
+{
+    vsphere_reads_end(v);
+    for (size_t i = 0; i < VM_MAX_DISKS; i++) {
+        if (!v->reads[i])
+            continue;
+        free(v->reads[i]->uri);
+        secret_free(v->reads[i]->cookie);
+        free(TAKE_PTR(v->reads[i]));
+    }
+}
+
 int
 vsphere_begin_disk(struct source *src, size_t i, struct copy_request *request, struct err *err)
 {
     struct vsphere_source *v = to_vsphere(src);
-    const struct vmware_disk *disk = &v->machine->disks[i];
-    v->tick_err = ERR_INIT;
-    v->remote = (struct copy_remote){
-        .kind = job_transport_name(v->transport),
-        .name = disk->file,
-        .identity = vsphere_disk_content(v, i, v->identity),
-    };
+    if (begin_read(v, i, err) < 0)
+        return -1;
     int r = v->transport == JOB_TRANSPORT_VDDK     ? begin_vddk(v, i, err)
             : v->transport == JOB_TRANSPORT_HTTPS  ? begin_https(v, i, err)
             : v->transport == JOB_TRANSPORT_EXPORT ? begin_export(v, i, err)
@@ -159,7 +221,7 @@ vsphere_begin_disk(struct source *src, size_t i, struct copy_request *request, s
     if (r < 0)
         return -1;
     if (v->transport != JOB_TRANSPORT_SSH)
-        request->remote = &v->remote;
+        request->remote = &v->reads[i]->remote;
     return 0;
 }
 
@@ -167,21 +229,22 @@ static int
 begin_vddk(struct vsphere_source *v, size_t i, struct err *err)
 {
     const struct job_vsphere *job = &v->source.job->vsphere;
+    struct vsphere_read *read = v->reads[i];
     if (find_sha1(v, err) < 0)
         return -1;
-    snprintf(v->vm_text, sizeof v->vm_text, "moref=%s", v->machine->moref);
-    v->remote.libdir = v->library.libdir;
-    v->remote.config = job->config;
-    v->remote.server = endpoint_text(v, "server");
-    v->remote.port = endpoint_port(v);
-    v->remote.nfc_port = job->nfc_port;
-    v->remote.user = endpoint_text(v, "user");
-    v->remote.password = endpoint_text(v, "password");
-    v->remote.thumbprint = v->sha1;
-    v->remote.vm = v->vm_text;
-    v->remote.snapshot = v->snapshot[0] ? v->snapshot : NULL;
-    v->remote.path = v->machine->disks[i].file;
-    v->remote.transports = job->transports ? job->transports : v->agent.vddk_transports;
+    snprintf(read->vm_text, sizeof read->vm_text, "moref=%s", v->machine->moref);
+    read->remote.libdir = v->library.libdir;
+    read->remote.config = job->config;
+    read->remote.server = endpoint_text(v, "server");
+    read->remote.port = endpoint_port(v);
+    read->remote.nfc_port = job->nfc_port;
+    read->remote.user = endpoint_text(v, "user");
+    read->remote.password = endpoint_text(v, "password");
+    read->remote.thumbprint = v->sha1;
+    read->remote.vm = read->vm_text;
+    read->remote.snapshot = v->snapshot[0] ? v->snapshot : NULL;
+    read->remote.path = v->machine->disks[i].file;
+    read->remote.transports = job->transports ? job->transports : v->agent.vddk_transports;
     return 0;
 }
 
@@ -227,21 +290,22 @@ static int
 begin_https(struct vsphere_source *v, size_t i, struct err *err)
 {
     const char *datacenter = v->machine->datacenter_path;
+    struct vsphere_read *read = v->reads[i];
     auto_free char *flat = NULL;
     uint64_t bytes;
     if (find_flat(v, i, &flat, err) < 0 ||
         vmware_datastore_size(v->session, datacenter, flat, &bytes, err) < 0 ||
         check_size(v, i, flat, bytes, err) < 0 || find_pin(v, err) < 0)
         return -1;
-    free(TAKE_PTR(v->uri));
-    secret_free(TAKE_PTR(v->cookie));
-    if (vmware_datastore_url(v->session, datacenter, flat, &v->uri, err) < 0 ||
-        vmware_cookie(v->session, &v->cookie, err) < 0)
+    free(TAKE_PTR(read->uri));
+    secret_free(TAKE_PTR(read->cookie));
+    if (vmware_datastore_url(v->session, datacenter, flat, &read->uri, err) < 0 ||
+        vmware_cookie(v->session, &read->cookie, err) < 0)
         return -1;
-    v->remote.uri = v->uri;
-    v->remote.cookie = v->cookie;
-    v->remote.thumbprint = v->pin[0] ? v->pin : NULL;
-    v->remote.ca = endpoint_text(v, "ca");
+    read->remote.uri = read->uri;
+    read->remote.cookie = read->cookie;
+    read->remote.thumbprint = v->pin[0] ? v->pin : NULL;
+    read->remote.ca = endpoint_text(v, "ca");
     return 0;
 }
 
@@ -262,6 +326,7 @@ static int
 begin_export(struct vsphere_source *v, size_t i, struct err *err)
 {
     const struct vmware_lease_entry *entries, *entry = NULL;
+    struct copy_remote *remote = &v->reads[i]->remote;
     if (open_lease(v, err) < 0)
         return -1;
     size_t n = vmware_lease_entries(v->lease, &entries);
@@ -274,16 +339,16 @@ begin_export(struct vsphere_source *v, size_t i, struct err *err)
                        "export, for one)",
                        v->machine->disks[i].file);
     /* Only the server itself is known by its pin; another host by what the lease says of it. */
-    v->remote.uri = entry->url;
+    remote->uri = entry->url;
     if (*entry->ssl_thumbprint) {
-        v->remote.thumbprint = entry->ssl_thumbprint;
+        remote->thumbprint = entry->ssl_thumbprint;
     } else if (entry->same_server) {
         if (find_pin(v, err) < 0)
             return -1;
-        v->remote.thumbprint = v->pin[0] ? v->pin : NULL;
+        remote->thumbprint = v->pin[0] ? v->pin : NULL;
     }
-    v->remote.ca = endpoint_text(v, "ca");
-    v->remote.identity = "";
+    remote->ca = endpoint_text(v, "ca");
+    remote->identity = "";
     return 0;
 }
 
@@ -308,6 +373,7 @@ begin_ssh(struct vsphere_source *v, size_t i, struct copy_request *request, stru
 {
     auto_free char *flat = NULL, *path = NULL;
     struct ssh_host host = v->source.job->ssh;
+    struct vsphere_read *read = v->reads[i];
     if (find_flat(v, i, &flat, err) < 0 || volume_path(flat, &path, err) < 0)
         return -1;
     if (!host.host)
@@ -318,53 +384,64 @@ begin_ssh(struct vsphere_source *v, size_t i, struct copy_request *request, stru
     const char *login = endpoint_text(v, "user");
     if (!host.password && !vmware_is_vcenter(v->session) && login && strcmp(login, host.user) == 0)
         host.password = endpoint_text(v, "password");
-    if (nbdkit_ssh_start(&v->kit, &host, path, NULL, 0, err) < 0)
+    if (nbdkit_ssh_start(&read->kit, &host, path, NULL, 0, err) < 0)
         return err_prefix(err, "-it ssh needs SSH running on the ESXi host");
-    if (check_size(v, i, path, v->kit.bytes, err) < 0)
+    if (check_size(v, i, path, read->kit.bytes, err) < 0)
         return -1;
-    snprintf(v->socket_uri, sizeof v->socket_uri, "nbd+unix:///?socket=%s", v->kit.socket);
-    request->source_uri = v->socket_uri;
+    snprintf(read->socket_uri, sizeof read->socket_uri, "nbd+unix:///?socket=%s", read->kit.socket);
+    request->source_uri = read->socket_uri;
     request->source_format = "raw";
-    request->source_name = v->remote.name;
-    request->source_identity = v->remote.identity;
+    request->source_name = read->remote.name;
+    request->source_identity = read->remote.identity;
     return 0;
 }
 
 /* ---- while it is read ---- */
 
+static unsigned
+overall_pct(const struct vsphere_source *v)
+{
+    unsigned sum = 0;
+    for (size_t i = 0; i < v->source.vm->n_disks; i++)
+        sum += v->reads[i] ? v->reads[i]->pct : 0;
+    return sum / (unsigned)MAX(v->source.vm->n_disks, (size_t)1);
+}
+
 void
 vsphere_tick(struct source *src, size_t i, unsigned pct)
 {
     struct vsphere_source *v = to_vsphere(src);
-    unsigned overall = (unsigned)((i * 100 + MIN(pct, 100u)) / src->vm->n_disks);
     struct err trouble = ERR_INIT;
-    int r = v->lease ? vmware_lease_progress(v->lease, overall, &trouble)
+    if (v->reads[i])
+        v->reads[i]->pct = MIN(pct, 100u);
+    int r = v->lease ? vmware_lease_progress(v->lease, overall_pct(v), &trouble)
                      : vmware_keepalive(v->session, &trouble);
     if (r < 0 && v->tick_err.kind == ERR_NONE && trouble.kind != ERR_CANCELLED)
         v->tick_err = trouble;
 }
 
 int
-vsphere_need(struct source *src, const char *what, char **ret_value, struct err *err)
+vsphere_need(struct source *src, size_t i, const char *what, char **ret_value, struct err *err)
 {
     struct vsphere_source *v = to_vsphere(src);
+    struct vsphere_read *read = v->reads[i];
     if (strcmp(what, "cookie") != 0)
         return err_set(err, ERR_INVALID, "no new %s can be had of vSphere", what);
     char *fresh = NULL;
-    if (vmware_cookie_renew(v->session, v->cookie, &fresh, err) < 0)
+    if (vmware_cookie_renew(v->session, read->cookie, &fresh, err) < 0)
         return -1;
-    secret_free(v->cookie);
-    v->cookie = fresh;
+    secret_free(read->cookie);
+    read->cookie = fresh;
     *ret_value = strdup(fresh);
     return *ret_value ? 0 : err_errno(err, ENOMEM, "a cookie");
 }
 
 static void
-add_cause(const struct vsphere_source *v, struct err *err)
+add_cause(const struct vsphere_source *v, size_t i, struct err *err)
 {
     char words[NBDKIT_WORDS_MAX];
     struct err why = *err;
-    nbdkit_last_words(&v->kit, words);
+    nbdkit_last_words(&v->reads[i]->kit, words);
     if (why.kind == ERR_CANCELLED)
         return;
     if (*words)
@@ -384,10 +461,11 @@ vsphere_end_disk(struct source *src, size_t i, const struct copy_result *result,
 {
     struct vsphere_source *v = to_vsphere(src);
     if (!result)
-        add_cause(v, err);
-    nbdkit_stop(&v->kit);
+        add_cause(v, i, err);
+    nbdkit_stop(&v->reads[i]->kit);
     if (!result)
         return -1;
+    v->reads[i]->pct = 100;
     struct vsphere_sent *sent = &v->sent[i];
     sent->known = v->lease && result->has_digest;
     sent->bytes = result->stream_bytes;

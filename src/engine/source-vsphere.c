@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "engine/check.h"
 #include "engine/endpoint.h"
+#include "engine/round.h"
 #include "engine/source-vsphere.h"
 #include "engine/transport.h"
 #include "vmware/find.h"
@@ -24,8 +25,6 @@ static const struct source_ops vsphere_ops;
 static int take_machine(struct vsphere_source *v, struct err *err);
 static int wait_for_snapshot(struct vsphere_source *v, struct err *err);
 static int look_for_snapshot(struct vsphere_source *v, struct err *err);
-static int remove_snapshot(struct vsphere_source *v, struct state *state, struct err *err);
-static int freeze(struct vsphere_source *v, struct state *state, struct err *err);
 
 int
 source_vsphere_new(struct source **ret, struct err *err)
@@ -34,7 +33,7 @@ source_vsphere_new(struct source **ret, struct err *err)
     if (!v)
         return err_errno(err, ENOMEM, "a source");
     v->source.ops = &vsphere_ops;
-    v->kit = NBDKIT_INIT;
+    v->source.live = &vsphere_live_ops;
     *ret = &v->source;
     return 0;
 }
@@ -43,18 +42,25 @@ static void
 vsphere_free(struct source *src)
 {
     struct vsphere_source *v = to_vsphere(src);
-    nbdkit_stop(&v->kit);
+    vsphere_reads_free(v);
     vmware_lease_free(v->lease);
     vmware_machine_free(v->machine);
     vmware_logout(v->session);
     agent_properties_free(&v->agent);
     free(v->server_id);
-    free(v->uri);
-    secret_free(v->cookie);
     free(v);
 }
 
 /* ---- what it is ---- */
+
+int
+vsphere_login(struct vsphere_source *v, struct err *err)
+{
+    if (v->session)
+        return 0;
+    return endpoint_login(v->source.job->vsphere.endpoint, source_cancelled, &v->source,
+                          &v->session, err);
+}
 
 static int
 vsphere_describe(struct source *src, struct err *err)
@@ -65,7 +71,7 @@ vsphere_describe(struct source *src, struct err *err)
         source_log(src, LOG_LEVEL_WARNING, "no-verify",
                    "no_verify=1 does not switch verification off here: a certificate that no CA "
                    "has signed is kept at its first use, and another one is refused from then on");
-    if (endpoint_login(job->endpoint, source_cancelled, src, &v->session, err) < 0)
+    if (vsphere_login(v, err) < 0)
         return -1;
     const struct vmware_about *about = vmware_about(v->session);
     bool vcenter = about->vcenter && *about->instance_uuid;
@@ -97,21 +103,16 @@ take_machine(struct vsphere_source *v, struct err *err)
     return 0;
 }
 
-static bool
-is_running(const struct vsphere_source *v)
-{
-    return v->machine->power == VMWARE_POWERED_ON;
-}
-
 static json_t *
 vsphere_disk_identity(const struct source *src, size_t i)
 {
     const struct vsphere_source *v = to_vsphere(src);
     const struct vmware_machine *m = v->machine;
+    /* Between two rounds a disk may grow; then it is copied anew (engine/round). */
+    uint64_t bytes = src->job->warm.wanted ? 0 : m->disks[i].capacity_bytes;
     return json_pack("{s:s, s:s, s:i, s:s, s:I}", "server", v->server_id, "machine",
                      *m->instance_uuid ? m->instance_uuid : m->moref, "disk", m->disks[i].key,
-                     "uuid", m->disks[i].uuid, "capacity_bytes",
-                     (json_int_t)m->disks[i].capacity_bytes);
+                     "uuid", m->disks[i].uuid, "capacity_bytes", (json_int_t)bytes);
 }
 
 static const char *
@@ -134,7 +135,7 @@ vsphere_disk_content(const struct vsphere_source *v, size_t i, char text[VSPHERE
     if (v->snapshot[0])
         snprintf(text, VSPHERE_IDENTITY_MAX, "%s %s disk %d in %s of %s, %s", v->server_id, machine,
                  disk->key, v->snapshot, created_of(v), disk->file);
-    else if (!is_running(v) && *disk->content_id)
+    else if (!vsphere_is_running(v) && *disk->content_id)
         snprintf(text, VSPHERE_IDENTITY_MAX, "%s %s disk %d content %s change %s, %s", v->server_id,
                  machine, disk->key, disk->content_id, disk->change_id, disk->file);
     return text;
@@ -165,40 +166,73 @@ log_finding(enum log_level level, const char *code, const char *text, void *arg)
 }
 
 static int
-vsphere_check(struct source *src, struct err *err)
+check_cold(struct vsphere_source *v, struct check_context *context, struct err *err)
 {
-    struct vsphere_source *v = to_vsphere(src);
-    const struct job_vsphere *job = &src->job->vsphere;
-    struct check_context context = {
-        .esxi = !vmware_is_vcenter(v->session),
-        .now = true,
-        .snapshot = job->snapshot && is_running(v),
-        .transports = transport_bit(job->transport),
-        .ours = VMWARE_SNAPSHOT_PREFIX,
-    };
-    if (check_refuse(v->machine, &context, CHECK_COLD, log_finding, src, err) < 0)
+    const struct job_vsphere *job = &v->source.job->vsphere;
+    context->snapshot = job->snapshot && vsphere_is_running(v);
+    if (check_refuse(v->machine, context, CHECK_COLD, log_finding, v, err) < 0)
         return -1;
-    if (context.snapshot && job->transport == JOB_TRANSPORT_SSH)
+    if (context->snapshot && job->transport == JOB_TRANSPORT_SSH)
         return err_set(err, ERR_INVALID,
                        "%s: is running, and -it ssh reads no snapshots: shut it down, or use "
                        "another transport",
                        v->machine->name);
-    if (job->snapshot && !is_running(v))
-        source_log(src, LOG_LEVEL_INFO, NULL, "the machine is off: --snapshot has nothing to do");
-    context.transports = 0;
+    if (job->snapshot && !vsphere_is_running(v))
+        source_log(&v->source, LOG_LEVEL_INFO, NULL,
+                   "the machine is off: --snapshot has nothing to do");
+    return 0;
+}
+
+/* Round after round parts of the disks are read, which only two transports can. */
+static int
+check_warm(struct vsphere_source *v, struct check_context *context, struct err *err)
+{
+    enum job_transport transport = v->source.job->vsphere.transport;
+    if (transport == JOB_TRANSPORT_EXPORT || transport == JOB_TRANSPORT_SSH)
+        return err_set(err, ERR_INVALID,
+                       "%s: transport %s reads whole disks only, and a warm migration reads what "
+                       "changed: use auto, vddk or https",
+                       v->machine->name, job_transport_name(transport));
+    context->snapshot = true;
+    if (!context->transports)
+        context->transports = CHECK_BY_VDDK | CHECK_BY_HTTPS;
+    /* What an earlier run of this migration turned on or switched off is no finding. */
+    if (json_object_get(v->source.job->state, "copy"))
+        return 0;
+    return check_refuse(v->machine, context, CHECK_WARM, log_finding, v, err);
+}
+
+static int
+vsphere_check(struct source *src, struct err *err)
+{
+    struct vsphere_source *v = to_vsphere(src);
+    bool warm = src->job->warm.wanted;
+    struct check_context context = {
+        .esxi = !vmware_is_vcenter(v->session),
+        .now = true,
+        .transports = transport_bit(src->job->vsphere.transport),
+        .ours = VMWARE_SNAPSHOT_PREFIX,
+    };
+    if ((warm ? check_warm(v, &context, err) : check_cold(v, &context, err)) < 0)
+        return -1;
+    context.transports = warm ? CHECK_BY_VDDK | CHECK_BY_HTTPS : 0;
     return vsphere_choose(v, check_transports(v->machine, &context), err);
 }
 
 /* ---- the snapshot ---- */
 
+/* begin: it is about to be made; done: it is there. */
 static int
-write_journal(struct vsphere_source *v, struct state *state, struct err *err)
+write_journal(struct vsphere_source *v, struct state *state, enum engine_when when, struct err *err)
 {
-    return state_put(state, SOURCE_JOURNAL,
-                     json_pack("{s:s, s:s, s:s, s:s, s:s}", "kind", "vsphere", "server",
-                               v->server_id, "machine", v->machine->moref, "snapshot",
-                               v->snapshot_name, "snapshot_moref", v->snapshot),
-                     err);
+    json_t *ops = json_pack(
+        "[o, o]",
+        op_put(STATE_SOURCE, json_pack("{s:s, s:s, s:s, s:s, s:s}", "kind", "vsphere", "server",
+                                       v->server_id, "machine", v->machine->moref, "snapshot",
+                                       v->snapshot_name, "snapshot_moref", v->snapshot)),
+        op_object("snapshot", v->snapshot_name, when == ENGINE_BEGIN ? "planned" : "made",
+                  json_pack("{s:s, s:s}", "moref", v->snapshot, "machine", v->machine->moref)));
+    return state_apply(state, when, "snapshot", ops, err);
 }
 
 static int
@@ -239,39 +273,64 @@ read_frozen(struct vsphere_source *v, struct err *err)
     return 0;
 }
 
+static enum vmware_quiesce
+wanted_quiesce(const struct vsphere_source *v)
+{
+    const struct job_warm *warm = &v->source.job->warm;
+    if (!warm->wanted || warm->quiesce == JOB_QUIESCE_NO || !vsphere_is_running(v))
+        return VMWARE_QUIESCE_NO;
+    if (warm->quiesce == JOB_QUIESCE_MUST)
+        return VMWARE_QUIESCE_MUST;
+    return v->machine->tools_running ? VMWARE_QUIESCE_TRY : VMWARE_QUIESCE_NO;
+}
+
 static int
-freeze(struct vsphere_source *v, struct state *state, struct err *err)
+make_snapshot(struct vsphere_source *v, struct state *state, struct err *err)
 {
     struct vmware_snapshot_made made;
     char description[256], host[65] = "";
     gethostname(host, sizeof host - 1);
     snprintf(description, sizeof description,
              "made by vmferry on %s to copy the disks; removed when they are copied", host);
-    if (name_snapshot(v, err) < 0 || write_journal(v, state, err) < 0)
+    if (name_snapshot(v, err) < 0 || write_journal(v, state, ENGINE_BEGIN, err) < 0)
         return -1;
     /* A wish to stop waits: what is half made could not be removed. */
     vmware_set_cancelled(v->session, NULL, NULL);
     int r = vmware_snapshot_create(v->session, v->machine->moref, v->snapshot_name, description,
-                                   VMWARE_QUIESCE_NO, &made, err);
+                                   wanted_quiesce(v), &made, err);
     vmware_set_cancelled(v->session, source_cancelled, &v->source);
     if (r < 0) {
-        v->uncertain = err->kind == ERR_UNAVAILABLE || err->kind == ERR_CANCELLED;
+        v->uncertain = err->kind == ERR_UNAVAILABLE || err->kind == ERR_CANCELLED ||
+                       !*vmware_last_fault(v->session);
         return -1;
     }
     snprintf(v->snapshot, sizeof v->snapshot, "%s", made.moref);
     source_log(&v->source, LOG_LEVEL_INFO, "snapshot", "%s %s holds the disks of %s still",
                made.found ? "the snapshot" : "the new snapshot", v->snapshot_name,
                v->machine->name);
-    return write_journal(v, state, err);
+    if (made.why_not[0])
+        source_log(&v->source, LOG_LEVEL_WARNING, "not-quiesced",
+                   "the guest could not be quiesced, so the snapshot holds what a power failure "
+                   "would have left: %s",
+                   made.why_not);
+    return write_journal(v, state, ENGINE_DONE, err);
+}
+
+int
+vsphere_freeze(struct vsphere_source *v, struct state *state, struct err *err)
+{
+    if (v->snapshot[0])
+        return 0;
+    return make_snapshot(v, state, err) < 0 ? -1 : read_frozen(v, err);
 }
 
 static int
 vsphere_open(struct source *src, struct state *state, struct err *err)
 {
     struct vsphere_source *v = to_vsphere(src);
-    if (!is_running(v) || v->snapshot[0])
-        return 0;
-    return freeze(v, state, err) < 0 ? -1 : read_frozen(v, err);
+    if (vsphere_hold(v, state, err) < 0)
+        return -1;
+    return vsphere_is_running(v) ? vsphere_freeze(v, state, err) : 0;
 }
 
 /* ---- what an earlier run left ---- */
@@ -283,6 +342,16 @@ find_snapshot(const struct vsphere_source *v, const char *name)
         if (strcmp(v->machine->snapshots[i].name, name) == 0)
             return &v->machine->snapshots[i];
     return NULL;
+}
+
+bool
+vsphere_has_foreign_snapshots(const struct vsphere_source *v)
+{
+    static const char prefix[] = VMWARE_SNAPSHOT_PREFIX;
+    for (size_t i = 0; i < v->machine->n_snapshots; i++)
+        if (strncmp(v->machine->snapshots[i].name, prefix, strlen(prefix)) != 0)
+            return true;
+    return false;
 }
 
 static void
@@ -299,8 +368,8 @@ warn_of_others(struct vsphere_source *v)
                        m->name, m->snapshots[i].name, m->snapshots[i].created);
 }
 
-static int
-read_machine_again(struct vsphere_source *v, struct err *err)
+int
+vsphere_read_again(struct vsphere_source *v, struct err *err)
 {
     struct vmware_machine *now = NULL;
     if (vmware_machine_read(v->session, v->machine->moref, NULL, &now, err) < 0)
@@ -310,14 +379,27 @@ read_machine_again(struct vsphere_source *v, struct err *err)
     return 0;
 }
 
+/* Of a warm migration what was frozen is good until its round has ended, whatever the machine does
+ * meanwhile. */
+static bool
+wants_frozen(const struct vsphere_source *v, const struct state *state)
+{
+    const struct job *job = v->source.job;
+    if (job->warm.wanted)
+        return json_is_object(json_object_get(state->json, ROUND_STATE));
+    return job->vsphere.snapshot && vsphere_is_running(v);
+}
+
 static int
 vsphere_recall(struct source *src, struct state *state, bool drop, struct err *err)
 {
     struct vsphere_source *v = to_vsphere(src);
-    const json_t *journal = json_object_get(state->json, SOURCE_JOURNAL);
+    const json_t *journal = json_object_get(state->json, STATE_SOURCE);
     const char *name = json_get_str(journal, "snapshot", "");
     const char *machine = json_get_str(journal, "machine", "");
     const char *server = json_get_str(journal, "server", "");
+    if (vsphere_let_go(v, state, err) < 0)
+        return -1;
     if (!journal) {
         warn_of_others(v);
         return 0;
@@ -331,8 +413,7 @@ vsphere_recall(struct source *src, struct state *state, bool drop, struct err *e
     snprintf(v->snapshot_name, sizeof v->snapshot_name, "%s", name);
     warn_of_others(v);
     const struct vmware_snapshot *left = find_snapshot(v, name);
-    bool wanted =
-        src->job->vsphere.snapshot && is_running(v) && !drop && !state_is(state, STATE_COPIED);
+    bool wanted = !drop && !state_is(state, STATE_COPIED) && wants_frozen(v, state);
     const char *known = json_get_str(journal, "snapshot_moref", "");
     snprintf(v->snapshot, sizeof v->snapshot, "%s", left ? left->moref : known);
     if (left && wanted) {
@@ -348,7 +429,7 @@ vsphere_recall(struct source *src, struct state *state, bool drop, struct err *e
         return 0;
     if (!left && !*known && wait_for_snapshot(v, err) < 0)
         return -1;
-    return remove_snapshot(v, state, err) < 0 ? -1 : read_machine_again(v, err);
+    return vsphere_remove_snapshot(v, state, err) < 0 ? -1 : vsphere_read_again(v, err);
 }
 
 /* One that was being made when the earlier run was killed takes the server some seconds. */
@@ -381,8 +462,8 @@ look_for_snapshot(struct vsphere_source *v, struct err *err)
     return 0;
 }
 
-static int
-remove_snapshot(struct vsphere_source *v, struct state *state, struct err *err)
+int
+vsphere_remove_snapshot(struct vsphere_source *v, struct state *state, struct err *err)
 {
     /* Made, and then the connection was lost, or we were killed. */
     if (!v->snapshot[0] && look_for_snapshot(v, err) < 0)
@@ -395,12 +476,17 @@ remove_snapshot(struct vsphere_source *v, struct state *state, struct err *err)
                                                  v->snapshot_name, err) < 0)
         return err_prefix(err, "the snapshot %s is still there", v->snapshot_name);
     bool was_there = v->snapshot[0] != '\0';
+    json_t *ops = json_pack("[o, o]", op_put(STATE_SOURCE, NULL),
+                            op_object("snapshot", v->snapshot_name, "gone", NULL));
+    /* What was read from it cannot be read again; a warm migration has other means (engine/round).
+     */
+    bool lost = was_there && !v->source.job->warm.wanted && !state_is(state, STATE_COPIED);
+    if (lost && ops && json_array_append_new(ops, op_put("content", json_string(""))) < 0) {
+        json_decref(ops);
+        ops = NULL;
+    }
     v->snapshot[0] = v->snapshot_name[0] = '\0';
-    /* What was read from it cannot be read again. */
-    if (was_there && !state_is(state, STATE_COPIED) &&
-        state_put(state, "content", json_string(""), err) < 0)
-        return -1;
-    return state_drop(state, SOURCE_JOURNAL, err);
+    return state_apply(state, ENGINE_DONE, "snapshot", ops, err);
 }
 
 /* Nobody's wish to stop stops this. */
@@ -409,18 +495,23 @@ vsphere_close(struct source *src, struct state *state, bool complete, struct err
 {
     struct vsphere_source *v = to_vsphere(src);
     (void)complete;
-    nbdkit_stop(&v->kit);
+    vsphere_reads_end(v);
     if (!v->session)
         return 0;
     vmware_set_cancelled(v->session, NULL, NULL);
-    struct err lease_err = ERR_INIT;
+    struct err lease_err = ERR_INIT, hold_err = ERR_INIT;
     int r = 0;
     if (v->lease &&
         vmware_lease_abort(v->lease, "vmferry: the export was not finished", &lease_err) < 0)
         source_log(src, LOG_LEVEL_WARNING, "lease", "%s", lease_err.text);
     vmware_lease_free(TAKE_PTR(v->lease));
     if (source_left_behind(state) && v->snapshot_name[0])
-        r = remove_snapshot(v, state, err);
+        r = vsphere_remove_snapshot(v, state, err);
+    if (vsphere_let_go(v, state, &hold_err) < 0) {
+        if (r == 0)
+            *err = hold_err;
+        r = -1;
+    }
     if (r == 0) {
         vmware_logout(v->session);
         v->session = NULL;
@@ -447,6 +538,7 @@ static const struct source_ops vsphere_ops = {
     .tick = vsphere_tick,
     .need = vsphere_need,
     .end_disk = vsphere_end_disk,
+    .fall_back = vsphere_fall_back,
     .finish = vsphere_finish,
     .close = vsphere_close,
     .free = vsphere_free,

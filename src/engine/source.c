@@ -121,9 +121,9 @@ source_tick(struct source *src, size_t disk, unsigned pct)
 }
 
 int
-source_need(struct source *src, const char *what, char **ret_value, struct err *err)
+source_need(struct source *src, size_t disk, const char *what, char **ret_value, struct err *err)
 {
-    return src->ops->need ? src->ops->need(src, what, ret_value, err)
+    return src->ops->need ? src->ops->need(src, disk, what, ret_value, err)
                           : err_set(err, ERR_DENIED, "no new %s can be had of this source", what);
 }
 
@@ -131,6 +131,12 @@ int
 source_end_disk(struct source *src, size_t disk, const struct copy_result *result, struct err *err)
 {
     return src->ops->end_disk ? src->ops->end_disk(src, disk, result, err) : 0;
+}
+
+bool
+source_fall_back(struct source *src, size_t disk, const struct err *why)
+{
+    return src->ops->fall_back && src->ops->fall_back(src, disk, why);
 }
 
 int
@@ -148,14 +154,15 @@ source_close(struct source *src, struct state *state, bool complete, struct err 
 bool
 source_left_behind(const struct state *state)
 {
-    return json_is_object(json_object_get(state->json, SOURCE_JOURNAL));
+    return json_is_object(json_object_get(state->json, STATE_SOURCE)) ||
+           json_is_object(json_object_get(state->json, SOURCE_HOLD));
 }
 
 bool
 source_cancelled(void *arg)
 {
     const struct source *src = arg;
-    return src->watch->cancelled(src->watch->arg);
+    return !src->deaf && src->watch->cancelled(src->watch->arg);
 }
 
 void

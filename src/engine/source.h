@@ -17,11 +17,15 @@
 #include "model/vm.h"
 #include "wire/copy-client.h"
 
+struct live_ops;
+
 struct source {
     const struct source_ops *ops;
+    const struct live_ops *live; /* NULL: it can only be moved while it is off */
     const struct job *job;
     const struct engine_watch *watch;
     struct vm *vm;
+    bool deaf; /* nobody's wish to stop counts: something is being cleared away */
 };
 
 #define SOURCE_BAD_NONE SIZE_MAX
@@ -65,12 +69,17 @@ struct source_ops {
     void (*tick)(struct source *src, size_t disk, unsigned pct);
 
     /* As copy_watch.need. NULL: nothing can be had. */
-    int (*need)(struct source *src, const char *what, char **ret_value, struct err *err);
+    int (*need)(struct source *src, size_t disk, const char *what, char **ret_value,
+                struct err *err);
 
     /* The disk has ended: copied as result says, or (NULL) failed with err, to which a cause may be
      * added. */
     int (*end_disk)(struct source *src, size_t disk, const struct copy_result *result,
                     struct err *err);
+
+    /* The disk could not even be opened, as why says: true when there is another way to it, which
+     * begin_disk takes from now on. NULL: there is none. */
+    bool (*fall_back)(struct source *src, size_t disk, const struct err *why);
 
     /* All disks are copied. -1: disk *ret_bad (or SOURCE_BAD_...) is not what the source holds. */
     int (*finish)(struct source *src, size_t *ret_bad, struct err *err);
@@ -100,14 +109,18 @@ void source_image(const struct source *src, size_t disk, struct vm_image *ret);
 int source_begin_disk(struct source *src, size_t disk, struct copy_request *request,
                       struct err *err);
 void source_tick(struct source *src, size_t disk, unsigned pct);
-int source_need(struct source *src, const char *what, char **ret_value, struct err *err);
+int source_need(struct source *src, size_t disk, const char *what, char **ret_value,
+                struct err *err);
 int source_end_disk(struct source *src, size_t disk, const struct copy_result *result,
                     struct err *err);
+bool source_fall_back(struct source *src, size_t disk, const struct err *why);
 int source_finish(struct source *src, size_t *ret_bad, struct err *err);
 int source_close(struct source *src, struct state *state, bool complete, struct err *err);
 
 /* Whether the journal names anything of ours at the source. */
-#define SOURCE_JOURNAL "source" /* key of the state */
+#define SOURCE_HOLD                                                                                \
+    "hold" /* key of the state, beside STATE_SOURCE: only between open and close                   \
+            */
 bool source_left_behind(const struct state *state);
 
 /* Constructors, one a file. */

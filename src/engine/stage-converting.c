@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "engine/identity.h"
 #include "engine/migration.h"
+#include "engine/round.h"
 #include "engine/survey.h"
 #include "guest/convert.h"
 #include "guest/domxml.h"
@@ -81,9 +82,11 @@ convert(struct migration *m, struct err *err)
     if (r < 0 || job_checkpoint(m, err) < 0 || keep_network_names(m, err) < 0 ||
         job_checkpoint(m, err) < 0)
         return -1;
-    if (state_put(&m->state, "conversion", identity_of_conversion(m->job), err) < 0)
-        return -1;
-    return state_mark(&m->state, STATE_COMMITTING, err);
+    /* From here on the images are not those of any moment of the source. */
+    return state_apply(&m->state, ENGINE_NOTE, NULL,
+                       json_pack("[o, o, o]", op_put("conversion", identity_of_conversion(m->job)),
+                                 op_put(ROUND_EPOCHS, NULL), op_put(STATE_COMMITTING, json_true())),
+                       err);
 }
 
 /* ---- overlays ---- */

@@ -8,6 +8,7 @@
 #include "descriptor/manifest.h"
 #include "engine/facts.h"
 #include "engine/identity.h"
+#include "engine/live.h"
 #include "engine/migration.h"
 #include "engine/placement.h"
 #include "engine/source.h"
@@ -22,6 +23,7 @@ static int name_paths(struct migration *m, struct err *err);
 static int name_work_paths(struct migration *m, struct err *err);
 static int check_dir(const struct migration *m, struct err *err);
 static int check_names(const struct migration *m, struct err *err);
+static int take_state(struct migration *m, struct err *err);
 static int start_anew(struct migration *m, struct err *err);
 static int go_on_from(struct migration *m, struct err *err);
 static int open_source(struct migration *m, struct err *err);
@@ -33,8 +35,10 @@ run(struct migration *m, struct err *err)
 {
     if (describe_source(m, err) < 0 || name_paths(m, err) < 0 || check_dir(m, err) < 0)
         return -1;
-    if (open_workdir(m, err) < 0)
+    if (open_workdir(m, err) < 0 || migration_introduce(m, err) < 0)
         return -1;
+    if (migration_wishes(m)->cancel)
+        return err_set(err, ERR_CANCELLED, "given up on request");
     if (!migration_is_copied(m) && source_check(m->source, err) < 0)
         return -1;
     if (m->vm->n_disks == 0)
@@ -49,6 +53,8 @@ run(struct migration *m, struct err *err)
         return -1;
     if (migration_is_copied(m))
         return 0;
+    if (m->job->warm.wanted)
+        return m->source->live->track(m->source, &m->state, err);
     return open_source(m, err) < 0 ? -1 : inspect(m, err);
 }
 
@@ -93,7 +99,10 @@ static int
 name_paths(struct migration *m, struct err *err)
 {
     struct migration_paths *p = &m->paths;
-    const char *dir = m->job->dir ? m->job->dir : scratch_dir();
+    auto_free char *found = NULL;
+    if (placement_find_dir(m, &found, err) < 0)
+        return -1;
+    const char *dir = m->job->dir ? m->job->dir : found ? found : scratch_dir();
     p->dir = realpath(dir, NULL);
     if (!p->dir)
         return err_errno(err, errno, "%s%s", m->job->dir ? "-os " : "", dir);
@@ -122,6 +131,7 @@ name_work_paths(struct migration *m, struct err *err)
         char letters[4], name[16];
         snprintf(name, sizeof name, "sd%s", vm_drive_letters(i, letters));
         if (print_path(&p->disks[i], err, work, name, "") < 0 ||
+            print_path(&p->maps[i], err, work, name, ".map") < 0 ||
             print_path(&p->overlays[i], err, work, name, ".overlay") < 0)
             return -1;
     }
@@ -132,8 +142,9 @@ static int
 check_dir(const struct migration *m, struct err *err)
 {
     struct placement placement;
+    const char *where = m->job->dir ? m->job->dir : m->job->pool;
     migration_say(m, "Checking the destination: -o %s%s%s", m->job->platform->name,
-                  m->job->dir ? " -os " : "", m->job->dir ? m->job->dir : "");
+                  where ? " -os " : "", where ? where : "");
     placement_fill(m, &placement);
     return m->job->platform->check_dir(&placement, err);
 }
@@ -141,9 +152,12 @@ check_dir(const struct migration *m, struct err *err)
 static int
 check_names(const struct migration *m, struct err *err)
 {
+    const struct platform *platform = m->job->platform;
     struct placement placement;
     placement_fill(m, &placement);
-    return m->job->platform->check_names ? m->job->platform->check_names(&placement, err) : 0;
+    if (platform->check_names && platform->check_names(&placement, err) < 0)
+        return -1;
+    return platform->check ? platform->check(&placement, err) : 0;
 }
 
 /* ---- what an earlier run left ---- */
@@ -164,6 +178,8 @@ open_workdir(struct migration *m, struct err *err)
     bool discard = m->job->discard;
     if (workdir_open(m->paths.dir, m->vm->name, &m->work, err) < 0 || name_work_paths(m, err) < 0)
         return -1;
+    if (m->job->journal)
+        return take_state(m, err);
     struct err damaged = ERR_INIT;
     int r = state_load(&m->work, &m->state, discard ? &damaged : err);
     if (r < 0 && !discard)
@@ -171,6 +187,25 @@ open_workdir(struct migration *m, struct err *err)
     if (r == 0 && source_recall(m->source, &m->state, discard, err) < 0)
         return -1;
     return discard ? start_anew(m, err) : 0;
+}
+
+/* The daemon remembers, and the folder holds; each without the other is worth nothing. */
+static int
+take_state(struct migration *m, struct err *err)
+{
+    if (state_take(m->job->state, m->watch, &m->state, err) < 0)
+        return -1;
+    bool remembered = json_object_get(m->state.json, "copy") != NULL;
+    if (remembered && m->work.fresh && !state_is(&m->state, STATE_PLACING)) {
+        migration_log(m, LOG_LEVEL_WARNING, "folder-gone",
+                      "%s is gone, and with it all that was copied: the copy starts again",
+                      m->work.path);
+        if (state_clear(&m->state, err) < 0)
+            return -1;
+    }
+    if (!remembered && !m->work.fresh && workdir_clear(&m->work, err) < 0)
+        return -1;
+    return source_recall(m->source, &m->state, false, err);
 }
 
 static int
@@ -193,10 +228,10 @@ compare_content(struct migration *m, const char *now, struct err *err)
                   "what an earlier run copied is dropped, for it cannot be told whether the source "
                   "still holds the same");
     auto_json json_t *copy = json_incref(json_object_get(m->state.json, "copy"));
-    auto_json json_t *journal = json_incref(json_object_get(m->state.json, SOURCE_JOURNAL));
+    auto_json json_t *journal = json_incref(json_object_get(m->state.json, STATE_SOURCE));
     if (start_anew(m, err) < 0 || state_put(&m->state, "copy", TAKE_PTR(copy), err) < 0)
         return -1;
-    return journal ? state_put(&m->state, SOURCE_JOURNAL, TAKE_PTR(journal), err) : 0;
+    return journal ? state_put(&m->state, STATE_SOURCE, TAKE_PTR(journal), err) : 0;
 }
 
 static int
@@ -224,13 +259,11 @@ go_on_from(struct migration *m, struct err *err)
         if (migration_has_copies(m))
             return refuse(m, "it was made from another source, or this source was changed since",
                           err);
-        auto_json json_t *journal = json_incref(json_object_get(m->state.json, SOURCE_JOURNAL));
         if (state_clear(&m->state, err) < 0 ||
-            (journal && state_put(&m->state, SOURCE_JOURNAL, TAKE_PTR(journal), err) < 0) ||
             state_put(&m->state, "copy", TAKE_PTR(copy), err) < 0)
             return -1;
     }
-    if (!migration_is_copied(m) && note_content(m, true, err) < 0)
+    if (!m->job->warm.wanted && !migration_is_copied(m) && note_content(m, true, err) < 0)
         return -1;
     bool converted = state_is(&m->state, STATE_COMMITTING) || state_is(&m->state, STATE_PLACING);
     if (converted && !json_equal(json_object_get(m->state.json, "conversion"), conversion))

@@ -52,6 +52,8 @@ obstacle(const struct transport_facts *facts, enum job_transport transport)
 {
     if (!(facts->possible & bits[transport]))
         return "it cannot read every disk of this machine as it is";
+    if (transport == JOB_TRANSPORT_VDDK && facts->vddk_failed)
+        return facts->vddk_failed;
     if (transport == JOB_TRANSPORT_VDDK && !facts->library)
         return facts->library_why;
     if (transport == JOB_TRANSPORT_VDDK && !facts->nfc)

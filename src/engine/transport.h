@@ -14,6 +14,7 @@ struct transport_facts {
     const char *library_why; /* ... or why not */
     bool nfc;                /* the port where hosts serve disks to it answers ... */
     const char *nfc_why;     /* ... or why not */
+    const char *vddk_failed; /* it was tried and could not open a disk: why; NULL: it was not */
 };
 
 #define TRANSPORT_WHY_MAX 1024

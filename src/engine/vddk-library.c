@@ -14,9 +14,8 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/proc.h"
+#include "wire/vddk-file.h"
 
-#define OLDEST_MAJOR 6 /* 6.5 is the first with VixDiskLib_Wait */
-#define NEWEST_MAJOR 9
 #define LINKER "/lib64/ld-linux-x86-64.so.2"
 #define LINKER_LIMIT_NS (20 * NS_PER_S)
 #define MISSING_MAX 512
@@ -97,26 +96,18 @@ read_version(struct vddk_library *library)
 static bool
 look_in(const char *libdir, struct vddk_library *ret)
 {
-    static const char *const folders[] = { "lib64", "." };
-    struct vddk_library library = { .major = NEWEST_MAJOR };
-    size_t len = strlen(libdir);
-    if (len == 0 || len > PATH_MAX - 64)
+    static const char plugin[] = "libdiskLibPlugin.so";
+    struct vddk_library library = { .major = 0 };
+    char file[PATH_MAX], beside[PATH_MAX + sizeof plugin];
+    if (strlen(libdir) >= sizeof library.libdir || !vddk_file_find(libdir, file, &library.major) ||
+        !realpath(file, library.path))
         return false;
-    for (; library.major >= OLDEST_MAJOR; library.major--)
-        for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
-            char name[PATH_MAX];
-            snprintf(name, sizeof name, "%s/%s/libvixDiskLib.so.%u", libdir, folders[i],
-                     library.major);
-            if (!realpath(name, library.path))
-                continue;
-            snprintf(library.libdir, sizeof library.libdir, "%s", libdir);
-            read_version(&library);
-            snprintf(name, sizeof name, "%s/%s/libdiskLibPlugin.so", libdir, folders[i]);
-            library.plugin = access(name, R_OK) == 0;
-            *ret = library;
-            return true;
-        }
-    return false;
+    snprintf(library.libdir, sizeof library.libdir, "%s", libdir);
+    read_version(&library);
+    snprintf(beside, sizeof beside, "%.*s/%s", (int)(strrchr(file, '/') - file), file, plugin);
+    library.plugin = access(beside, R_OK) == 0;
+    *ret = library;
+    return true;
 }
 
 static bool

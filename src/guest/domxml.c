@@ -105,13 +105,18 @@ put_metadata(struct xml_writer *w, const struct domxml_plan *plan)
     const char *osinfo = plan->vm->osinfo;
     if (facts && facts->osinfo && full_osinfo(facts->osinfo, id))
         osinfo = id;
-    if (!osinfo)
+    if (!osinfo && !plan->spec->mark_id)
         return;
     xml_open(w, "metadata");
-    xml_open(w, "libosinfo:libosinfo");
-    xml_put_attr(w, "xmlns:libosinfo", "http://libosinfo.org/xmlns/libvirt/domain/1.0");
-    xml_put_empty(w, "libosinfo:os", "id", osinfo, NULL);
-    xml_close(w);
+    if (osinfo) {
+        xml_open(w, "libosinfo:libosinfo");
+        xml_put_attr(w, "xmlns:libosinfo", "http://libosinfo.org/xmlns/libvirt/domain/1.0");
+        xml_put_empty(w, "libosinfo:os", "id", osinfo, NULL);
+        xml_close(w);
+    }
+    if (plan->spec->mark_id)
+        xml_put_empty(w, "vmferry:migration", "xmlns:vmferry", plan->spec->mark_ns, "id",
+                      plan->spec->mark_id, NULL);
     xml_close(w);
 }
 

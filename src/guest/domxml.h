@@ -39,6 +39,8 @@ struct domxml_spec {
     bool emulated;                   /* type='qemu': the host has no KVM */
     bool no_virtio; /* the guest has no virtio drivers: SATA, e1000e, and no virtio devices */
     enum vm_firmware firmware; /* what the machine boots with, as decided: vm's, or by its disks */
+    const char *mark_ns, *mark_id; /* an element of ours in the metadata: its namespace, and the id
+                                      of the migration; NULL: none */
 };
 
 /* For the destination. Adds to ret. */

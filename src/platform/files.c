@@ -1,38 +1,39 @@
 /* -o local: NAME-sda, NAME-sdb ... and NAME.xml in a directory, as virt-v2v writes them. The XML
  * comes last: where it is, all is there. -o null: nothing. */
+#include "platform/files.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "platform/platform.h"
 
 static int check_free(const char *path, struct err *err);
 static int move_there(const char *made, const char *final, mode_t mode, struct err *err);
 
-static int
-local_check_dir(const struct placement *p, struct err *err)
+int
+files_check_dir(const struct placement *p, const char *what, struct err *err)
 {
     struct stat st;
     if (stat(p->dir, &st) < 0)
-        return err_errno(err, errno, "-os %s", p->dir);
+        return err_errno(err, errno, "%s", what);
     if (!S_ISDIR(st.st_mode))
-        return err_set(err, ERR_INVALID, "-os %s: is not a directory", p->dir);
+        return err_set(err, ERR_INVALID, "%s: is not a directory", what);
     if (access(p->dir, W_OK | X_OK) < 0)
-        return err_errno(err, errno, "-os %s: cannot be written to", p->dir);
+        return err_errno(err, errno, "%s: cannot be written to", what);
     return 0;
 }
 
-static int
-local_check_names(const struct placement *p, struct err *err)
+int
+files_check_disks(const struct placement *p, struct err *err)
 {
     for (size_t i = 0; i < p->n_disks; i++)
         if (check_free(p->disks[i].final, err) < 0)
             return -1;
-    return check_free(p->final_xml, err);
+    return 0;
 }
 
 static int
@@ -50,13 +51,13 @@ check_free(const char *path, struct err *err)
                    "%s: exists already: remove it or give the machine another name with -on", path);
 }
 
-static int
-local_place(const struct placement *p, struct err *err)
+int
+files_place_disks(const struct placement *p, struct err *err)
 {
     for (size_t i = 0; i < p->n_disks; i++)
         if (move_there(p->disks[i].made, p->disks[i].final, p->file_mode, err) < 0)
             return -1;
-    return move_there(p->made_xml, p->final_xml, p->file_mode, err);
+    return 0;
 }
 
 static bool
@@ -96,6 +97,29 @@ move_there(const char *made, const char *final, mode_t mode, struct err *err)
     return dir_sync_of(final, err);
 }
 
+/* ---- the tables ---- */
+
+static int
+local_check_dir(const struct placement *p, struct err *err)
+{
+    char what[PATH_MAX + 8];
+    snprintf(what, sizeof what, "-os %s", p->dir);
+    return files_check_dir(p, what, err);
+}
+
+static int
+local_check_names(const struct placement *p, struct err *err)
+{
+    return files_check_disks(p, err) < 0 ? -1 : check_free(p->final_xml, err);
+}
+
+static int
+local_place(const struct placement *p, struct err *err)
+{
+    return files_place_disks(p, err) < 0 ? -1
+                                         : move_there(p->made_xml, p->final_xml, p->file_mode, err);
+}
+
 static int
 null_check_dir(const struct placement *p, struct err *err)
 {
@@ -125,13 +149,3 @@ const struct platform platform_null = {
     .check_dir = null_check_dir,
     .place = null_place,
 };
-
-const struct platform *
-platform_find(const char *name)
-{
-    static const struct platform *const all[] = { &platform_local, &platform_null, NULL };
-    for (const struct platform *const *p = all; *p; p++)
-        if (strcmp((*p)->name, name) == 0)
-            return *p;
-    return NULL;
-}

@@ -6,11 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/proc.h"
+
 #define PASSWORD_MAX 4096
 
 int
 main(void)
 {
+    proc_forbid_core();
     char text[PASSWORD_MAX];
     size_t len = 0;
     while (len < sizeof text) {

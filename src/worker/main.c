@@ -5,11 +5,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include "base/checked.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "engine/check-run.h"
 #include "engine/doctor.h"
 #include "engine/inventory.h"
@@ -37,7 +37,10 @@ migrate(const json_t *start, mode_t file_mode, json_t **ret_detail, struct err *
     auto_job struct job job = { 0 };
     if (job_parse(start, &job, err) < 0)
         return -1;
-    return engine_run(&job, file_mode, &report_watch, ret_detail, err);
+    if (!job.journal)
+        return engine_run(&job, file_mode, &report_watch, ret_detail, err);
+    report_begin(start);
+    return engine_run(&job, file_mode, &report_daemon_watch, ret_detail, err);
 }
 
 static int
@@ -71,8 +74,7 @@ main(int argc, char **argv)
         fprintf(stderr, "vmferry-worker: is started by vmferry; use 'vmferry v2v'\n");
         return 2;
     }
-    /* Keys of disks pass through here: no core dump, no ptrace by the same user. */
-    prctl(PR_SET_DUMPABLE, 0);
+    proc_forbid_core(); /* passwords and keys of disks pass through here */
     json_wipe_freed();
     signal(SIGPIPE, SIG_IGN);
     mode_t caller = umask(PRIVATE_UMASK);

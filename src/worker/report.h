@@ -8,6 +8,11 @@
 /* The watch to give to the engine. One thread. */
 extern const struct engine_watch report_watch;
 
+/* The same for a migration that a daemon remembers; report_begin, before it is used, takes the
+ * wishes that came with the start message. */
+extern const struct engine_watch report_daemon_watch;
+void report_begin(const json_t *start);
+
 /* The same for the tasks that say findings and machines. */
 extern const struct talk report_talk;
 

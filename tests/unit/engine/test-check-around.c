@@ -112,6 +112,11 @@ each_purpose_has_its_privileges(void **state)
     found = judge("Cryptographer.Access", (struct check_context){ 0 }, true);
     assert_level(&found, 0, "privilege", CHECK_ERROR, CHECK_NONE);
     assert_level(&found, 1, "privilege", CHECK_NONE, CHECK_ERROR);
+    found = judge("Global.EnableMethods", (struct check_context){ 0 }, false);
+    assert_int_equal(found.n, 1);
+    assert_level(&found, 0, "privilege", CHECK_INFO, CHECK_INFO);
+    assert_int_equal(judge("Global.EnableMethods", (struct check_context){ .esxi = true }, false).n,
+                     0);
 }
 
 static bool
@@ -133,7 +138,7 @@ who_may_nothing_reads_it_all_in_one_line(void **state)
                                   .transports = CHECK_BY_ANY,
                                   .lacks = lacks_all };
     check_privileges(&p, &context, keep, &found);
-    assert_int_equal(found.n, 3);
+    assert_int_equal(found.n, 4);
     assert_level(&found, 0, "privilege", CHECK_ERROR, CHECK_NONE);
     assert_non_null(strstr(found.list[1].what, "Cryptographer.Decrypt"));
 }
@@ -160,6 +165,9 @@ a_host_must_be_there(void **state)
     found = judge_host((struct check_host){ .connected = false });
     assert_level(&found, 0, "host-connection", CHECK_ERROR, CHECK_ERROR);
     found = judge_host((struct check_host){ .connected = true, .maintenance = true });
+    assert_level(&found, 0, "host-maintenance", CHECK_WARNING, CHECK_ERROR);
+    found = judge_host(
+        (struct check_host){ .connected = true, .maintenance = true, .only_vddk = true });
     assert_level(&found, 0, "host-maintenance", CHECK_ERROR, CHECK_ERROR);
 }
 
@@ -212,7 +220,7 @@ what_cannot_be_reached(void **state)
     check_host_reach("esx1", 443, &wrong, false, keep, &found);
     check_host_reach("esx1", 0, &wrong, true, keep, &found);
     assert_level(&found, 0, "host-port", CHECK_ERROR, CHECK_ERROR);
-    assert_level(&found, 1, "host-port", CHECK_WARNING, CHECK_ERROR);
+    assert_level(&found, 1, "host-port", CHECK_WARNING, CHECK_WARNING);
     assert_level(&found, 2, "host-port", CHECK_WARNING, CHECK_NONE);
     assert_level(&found, 3, "host-name", CHECK_ERROR, CHECK_ERROR);
     assert_string_equal(found.list[0].what, wrong.text);

@@ -61,11 +61,99 @@ a_machine_elsewhere_is_read(void **state)
     assert_null(job.ssh.host);
 }
 
+#define VSPHERE                                                                                    \
+    "{\"action\":\"migrate\",\"input\":{\"kind\":\"vsphere\",\"vm\":\"web\","                      \
+    "\"endpoint\":{\"server\":\"vc\"}},\"output\":{\"kind\":\"null\",\"disk_format\":\"raw\"},"    \
+    "\"convert\":{},"
+
+static void
+a_warm_one_is_read(void **state)
+{
+    (void)state;
+    static const char text[] = VSPHERE
+        "\"id\":\"4f1c\",\"journal\":true,\"state\":{\"version\":1},\"attempt\":2,\"history\":{"
+        "\"converting\":{\"seconds\":61,\"n\":3}},"
+        "\"warm\":{\"interval_s\":60,\"finalize_at\":1764468000,\"settle_s\":null,"
+        "\"shutdown\":\"manual\",\"quiesce\":\"true\",\"verify\":\"sample\",\"parallel_disks\":3,"
+        "\"start\":true}}";
+    struct err err = ERR_INIT;
+    auto_json json_t *start = json_parse_object(text, strlen(text), &err);
+    auto_job struct job job = { 0 };
+    assert_int_equal(job_parse(start, &job, &err), 0);
+    assert_true(job.warm.wanted && job.journal && job.warm.start);
+    assert_string_equal(job.id, "4f1c");
+    assert_int_equal(job.attempt, 2);
+    assert_int_equal(job.parallel_disks, 3);
+    assert_int_equal(job.convert_seconds, 61);
+    assert_int_equal(job.warm.interval_s, 60);
+    assert_int_equal(job.warm.finalize_at, 1764468000);
+    assert_int_equal(job.warm.finalize_interval_s, 30);
+    assert_int_equal(job.warm.finalize_window_s, 600);
+    assert_int_equal(job.warm.settle_s, -1);
+    assert_int_equal(job.warm.shutdown, JOB_SHUTDOWN_MANUAL);
+    assert_int_equal(job.warm.quiesce, JOB_QUIESCE_MUST);
+    assert_int_equal(job.warm.verify, JOB_VERIFY_SAMPLE);
+    assert_true(job.warm.power_on_after_failure);
+}
+
+static void
+what_is_wrong_with_a_warm_one_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *complaint;
+    } cases[] = {
+        { VSPHERE "\"warm\":{\"shutdown\":\"soon\"}}", "'warm.shutdown': no such word: soon" },
+        { VSPHERE "\"warm\":{\"quiesce\":\"maybe\"}}", "'warm.quiesce'" },
+        { VSPHERE "\"warm\":{\"verify\":\"all\"}}", "'warm.verify'" },
+        { VSPHERE "\"warm\":{\"interval_s\":-1}}", "'warm.interval_s'" },
+        { VSPHERE "\"warm\":{\"settle_s\":99999999}}", "'warm.settle_s'" },
+        { VSPHERE "\"warm\":{\"parallel_disks\":0}}", "'parallel_disks'" },
+        { "{\"action\":\"migrate\",\"input\":{\"kind\":\"disk\",\"paths\":[\"a\"]},\"output\":"
+          "{\"kind\":\"null\",\"disk_format\":\"raw\"},\"convert\":{},\"warm\":{}}",
+          "only machines of a vCenter" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err err = ERR_INIT;
+        auto_json json_t *start = json_parse_object(cases[i].text, strlen(cases[i].text), &err);
+        auto_job struct job job = { 0 };
+        assert_non_null(start);
+        assert_int_equal(job_parse(start, &job, &err), -1);
+        assert_int_equal(err.kind, ERR_INVALID);
+        if (!strstr(err.text, cases[i].complaint))
+            fail_msg("'%s' is not in '%s'", cases[i].complaint, err.text);
+    }
+}
+
+static void
+a_libvirt_as_destination_is_read(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"action\":\"migrate\",\"id\":\"4f1c0a9be2d7\","
+        "\"input\":{\"kind\":\"ova\",\"paths\":[\"a\"]},\"output\":{\"kind\":\"libvirt\","
+        "\"uri\":\"qemu:///system\",\"pool\":\"big\",\"dir\":null,"
+        "\"networks\":{\"VM Network\":\"default\"},\"disk_format\":\"raw\"},\"convert\":{}}";
+    struct err err = ERR_INIT;
+    auto_json json_t *start = json_parse_object(text, strlen(text), &err);
+    auto_job struct job job = { 0 };
+    assert_int_equal(job_parse(start, &job, &err), 0);
+    assert_ptr_equal(job.platform, &platform_libvirt);
+    assert_string_equal(job.id, "4f1c0a9be2d7");
+    assert_string_equal(job.uri, "qemu:///system");
+    assert_string_equal(job.pool, "big");
+    assert_null(job.dir);
+    assert_string_equal(json_get_str(job.network_map, "VM Network", ""), "default");
+}
+
 static void
 what_is_wrong_is_named(void **state)
 {
     (void)state;
 #define IN "\"input\":{\"kind\":\"ova\",\"paths\":[\"a\"]},"
+#define TO(output)                                                                                 \
+    "{\"action\":\"migrate\"," IN "\"output\":{" output ",\"disk_format\":\"raw\"},\"convert\":{}" \
+    "}"
 #define OUT "\"output\":{\"kind\":\"null\",\"disk_format\":\"raw\"},"
     static const struct {
         const char *text, *complaint;
@@ -99,6 +187,13 @@ what_is_wrong_is_named(void **state)
           "\"preallocated\":true}}",
           "raw disks" },
         { "{\"action\":\"migrate\"," IN OUT "\"x\":1}", "'convert'" },
+        { TO("\"kind\":\"null\",\"pool\":\"p\""), "'output.pool' is not for 'null'" },
+        { TO("\"kind\":\"local\",\"dir\":\"/d\",\"uri\":\"u\""), "'output.uri' is not for" },
+        { TO("\"kind\":\"libvirt\""), "'output.dir' or 'output.pool' is missing" },
+        { TO("\"kind\":\"libvirt\",\"pool\":\"p\",\"dir\":\"/d\""), "both" },
+        { TO("\"kind\":\"libvirt\",\"pool\":\"p\",\"networks\":{\"VM Network\":1}"),
+          "'VM Network' is mapped to no name" },
+        { TO("\"kind\":\"libvirt\",\"pool\":\"p\",\"networks\":[\"a\"]"), "is no object" },
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct err err = ERR_INIT;
@@ -118,6 +213,9 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_asked_is_read),
         cmocka_unit_test(a_machine_elsewhere_is_read),
+        cmocka_unit_test(a_warm_one_is_read),
+        cmocka_unit_test(what_is_wrong_with_a_warm_one_is_named),
+        cmocka_unit_test(a_libvirt_as_destination_is_read),
         cmocka_unit_test(what_is_wrong_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,6 +74,24 @@ the_narrowest_option_wins(void **state)
 }
 
 static void
+the_job_maps_networks_by_name(void **state)
+{
+    (void)state;
+    auto_vm struct vm *vm = make_vm();
+    auto_json json_t *networks = json_pack("{s:s, s:s}", "lan", "default", "br0", "wrong");
+    struct job job = { .macs = LIST("00:50:56:00:00:03:network:a:b"),
+                       .networks = NONE,
+                       .bridges = NONE,
+                       .network_map = networks };
+    struct nic_map map;
+    struct err err = ERR_INIT;
+    assert_int_equal(nic_map_make(&job, vm, &map, &err), 0);
+    check(&map, 0, "default", false);
+    check(&map, 1, "br0", true);
+    check(&map, 2, "a:b", false);
+}
+
+static void
 an_ovf_does_not_tell_networks_from_bridges(void **state)
 {
     (void)state;
@@ -139,6 +157,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_options_all_stays),
         cmocka_unit_test(the_narrowest_option_wins),
+        cmocka_unit_test(the_job_maps_networks_by_name),
         cmocka_unit_test(an_ovf_does_not_tell_networks_from_bridges),
         cmocka_unit_test(addresses_are_for_virt_v2v),
         cmocka_unit_test(bad_options_are_named),

@@ -15,39 +15,13 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 
+#include "../path-program.h"
+
 /* A program called ssh that does as the case says, first in PATH. */
-static char *dir;
-
-static int
-setup(void **state)
-{
-    (void)state;
-    struct err err = ERR_INIT;
-    char path[4096];
-    if (dir_make_private(NULL, &dir, &err) < 0)
-        return -1;
-    snprintf(path, sizeof path, "%s:%s", dir, getenv("PATH"));
-    return setenv("PATH", path, 1);
-}
-
-static int
-teardown(void **state)
-{
-    (void)state;
-    struct err err = ERR_INIT;
-    int r = dir_remove(dir, &err);
-    free(dir);
-    return r;
-}
-
 static void
 have_ssh(const char *script)
 {
-    char path[512], text[2048];
-    struct err err = ERR_INIT;
-    snprintf(path, sizeof path, "%s/ssh", dir);
-    snprintf(text, sizeof text, "#!/bin/sh\n%s\n", script);
-    assert_int_equal(file_write_atomic(path, text, strlen(text), 0755, &err), 0);
+    path_program_make("ssh", script);
 }
 
 static int
@@ -149,5 +123,5 @@ main(void)
         cmocka_unit_test(its_words_become_a_sentence),
         cmocka_unit_test(an_endless_answer_is_refused),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, path_program_setup, path_program_teardown);
 }

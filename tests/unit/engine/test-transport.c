@@ -56,7 +56,15 @@ the_first_that_can_is_taken_and_the_others_are_named(void **state)
     facts.library = false;
     facts.library_why = "no library";
     assert_int_equal(chosen(&facts, JOB_TRANSPORT_AUTO, "vddk (no library)"), JOB_TRANSPORT_HTTPS);
+    facts = all;
+    facts.vddk_failed = "VixError 1";
+    assert_int_equal(chosen(&facts, JOB_TRANSPORT_AUTO, "passed over: vddk (VixError 1)"),
+                     JOB_TRANSPORT_HTTPS);
+    facts.possible = CHECK_BY_VDDK | CHECK_BY_SSH;
+    refused(&facts, JOB_TRANSPORT_AUTO, "vddk (VixError 1)");
+    facts = all;
     facts.possible = CHECK_BY_VDDK | CHECK_BY_EXPORT | CHECK_BY_SSH;
+    facts.library = false;
     assert_int_equal(chosen(&facts, JOB_TRANSPORT_AUTO, "https (it cannot read every disk"),
                      JOB_TRANSPORT_EXPORT);
     facts.possible = CHECK_BY_SSH;

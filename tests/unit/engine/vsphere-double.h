@@ -31,6 +31,9 @@ static struct {
     const char *unknown_host; /* does not resolve */
     unsigned n_resolved;      /* how often a name was asked for */
     int vanish;               /* this one of the machines is gone when it is read; -1: none */
+    int odd;                  /* this one's configuration makes no sense; -1: none */
+    int hidden;               /* this one may not be seen; -1: none */
+    const char *fault;        /* the last */
     unsigned cancel_after;    /* so many questions; 0: never */
     unsigned n_asked;
     json_t *said;
@@ -62,7 +65,8 @@ double_setup(void **state)
     (void)state;
     memset(&vsphere, 0, sizeof vsphere);
     vsphere.vcenter = true;
-    vsphere.vanish = -1;
+    vsphere.vanish = vsphere.odd = vsphere.hidden = -1;
+    vsphere.fault = "";
     vsphere.said = json_array();
     return vsphere.said ? 0 : -1;
 }
@@ -131,6 +135,13 @@ vmware_endpoint(const struct vmware_session *session)
 {
     (void)session;
     return "vc:443";
+}
+
+const char *
+vmware_last_fault(const struct vmware_session *session)
+{
+    (void)session;
+    return vsphere.fault;
 }
 
 /* ---- machines ---- */
@@ -203,6 +214,13 @@ vmware_machine_read(struct vmware_session *session, const char *moref, const cha
     (void)session;
     (void)snapshot;
     *ret = double_find(moref);
+    vsphere.fault = "";
+    if (vsphere.odd >= 0 && *ret == vsphere.machines[vsphere.odd])
+        return err_set(err, ERR_INVALID, "%s: 0 processors", moref);
+    if (vsphere.hidden >= 0 && *ret == vsphere.machines[vsphere.hidden]) {
+        vsphere.fault = "NoPermission";
+        return err_set(err, ERR_DENIED, "%s: may not be seen", moref);
+    }
     return *ret ? 0 : err_set(err, ERR_NOT_FOUND, "%s: is gone", moref);
 }
 

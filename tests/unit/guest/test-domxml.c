@@ -93,6 +93,8 @@ write_case(size_t i, struct vm *vm, struct buf *ret)
         .emulated = cases[i].emulated,
         .no_virtio = cases[i].no_virtio,
         .firmware = cases[i].uefi ? VM_FIRMWARE_UEFI : VM_FIRMWARE_BIOS,
+        .mark_ns = "urn:vmferry:migration:1",
+        .mark_id = "4f1c0a9be2d7",
     };
     vm->secure_boot = cases[i].secure;
     vm->tpm = cases[i].tpm;
@@ -188,6 +190,7 @@ a_modern_linux_gets_virtio_on_q35(void **state)
     assert_string_equal(xml_attr_at(d, "clock", "offset"), "utc");
     assert_string_equal(xml_attr_at(d, "metadata/libosinfo/os", "id"),
                         "http://debian.org/debian/12");
+    assert_string_equal(xml_attr_at(d, "metadata/migration", "id"), "4f1c0a9be2d7");
     assert_true(has(devices, "controller", "model", "pcie-root-port"));
     assert_null(xml_find(devices, "tpm"));
     assert_null(xml_find(devices, "panic"));

@@ -1,0 +1,165 @@
+#include "engine/cutover.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "engine/live.h"
+
+#define ASK_AGAIN_S 10 /* how soon a machine that somebody is to switch off is looked at again */
+#define POWER_OBJECT "source"
+
+static int switch_off(struct migration *m, const struct live_machine *machine, struct err *err);
+static int note_begin(struct migration *m, const struct live_machine *machine, struct err *err);
+static int note_off(struct migration *m, struct err *err);
+
+bool
+cutover_is_begun(const struct migration *m)
+{
+    return json_is_object(json_object_get(m->state.json, CUTOVER_STATE));
+}
+
+bool
+cutover_is_final(const struct migration *m)
+{
+    return state_is(&m->state, STATE_STARTING) || state_is(&m->state, STATE_ARRIVED);
+}
+
+/* ---- off ---- */
+
+static int
+ask(struct migration *m, const struct live_machine *machine, const char *why)
+{
+    return migration_ask(m, "shutdown", ASK_AGAIN_S,
+                         "%s has to be switched off now, and %s: shut the guest down yourself and "
+                         "answer 'done', or answer 'force' to have it powered off",
+                         machine->name, why);
+}
+
+/* Between our switching it off and now somebody has switched it on: that is a decision of theirs,
+ * and an old wish of ours does not undo it. */
+static int
+check_not_woken(struct migration *m, const struct live_machine *machine, struct err *err)
+{
+    const json_t *cut = json_object_get(m->state.json, CUTOVER_STATE);
+    const char *then = json_get_str(cut, "boot_time", "");
+    bool same = !*then || !*machine->boot_time || strcmp(then, machine->boot_time) == 0;
+    if (!cut || (same && !json_object_get(cut, "off_at")))
+        return 0;
+    json_t *ops = json_pack("[o, o, o]", op_put(CUTOVER_STATE, NULL), op_clear_wishes(),
+                            op_put(CUTOVER_TRIED, json_integer(m->job->warm.finalize_at)));
+    if (state_apply(&m->state, ENGINE_NOTE, NULL, ops, err) < 0)
+        return -1;
+    return err_set(err, ERR_CONFLICT,
+                   "%s: was switched on again after this migration had switched it off: it goes on "
+                   "with its rounds; finalize it again when it may be switched off",
+                   machine->name);
+}
+
+int
+cutover_switch_off(struct migration *m, struct err *err)
+{
+    const struct live_ops *live = m->source->live;
+    enum engine_answer answer = migration_wishes(m)->shutdown;
+    struct live_machine machine;
+    if (live->refresh(m->source, err) < 0)
+        return -1;
+    live->machine(m->source, &machine);
+    if (machine.power == LIVE_OFF)
+        return note_off(m, err);
+    if (machine.power == LIVE_SUSPENDED)
+        return err_set(err, ERR_CONFLICT,
+                       "%s: is suspended, and its disks are those of a guest in full run: resume "
+                       "it",
+                       machine.name);
+    if (check_not_woken(m, &machine, err) < 0)
+        return -1;
+    bool force = m->job->warm.shutdown == JOB_SHUTDOWN_FORCE || answer == ENGINE_ANSWER_FORCE;
+    if (!force && m->job->warm.shutdown == JOB_SHUTDOWN_MANUAL)
+        return ask(m, &machine, "this migration leaves that to somebody");
+    if (!force && !machine.tools && !cutover_is_begun(m))
+        return ask(m, &machine, "VMware Tools do not run in the guest, so it cannot be asked to");
+    return switch_off(m, &machine, err);
+}
+
+static int
+switch_off(struct migration *m, const struct live_machine *machine, struct err *err)
+{
+    const struct live_ops *live = m->source->live;
+    bool force = m->job->warm.shutdown == JOB_SHUTDOWN_FORCE ||
+                 migration_wishes(m)->shutdown == ENGINE_ANSWER_FORCE || !machine->tools;
+    struct err why = ERR_INIT;
+    if (note_begin(m, machine, err) < 0)
+        return -1;
+    if (!force) {
+        migration_say(m, "Shutting down %s", machine->name);
+        int r = live->shut_down(m->source, &why);
+        if (r == 0)
+            return note_off(m, err);
+        if (why.kind != ERR_UNAVAILABLE) {
+            *err = why;
+            return -1;
+        }
+        migration_log(m, LOG_LEVEL_WARNING, "shutdown-late",
+                      "the guest did not shut down, so it is powered off: %s", why.text);
+    }
+    migration_say(m, "Powering off %s", machine->name);
+    if (live->power_off(m->source, err) < 0)
+        return -1;
+    return note_off(m, err);
+}
+
+static int
+note_begin(struct migration *m, const struct live_machine *machine, struct err *err)
+{
+    if (cutover_is_begun(m))
+        return 0;
+    json_t *ops = json_pack(
+        "[o, o]",
+        op_put(CUTOVER_STATE, json_pack("{s:I, s:s}", "begun_at", (json_int_t)clock_wall_s(),
+                                        "boot_time", machine->boot_time)),
+        op_object("power-off", POWER_OBJECT, "planned",
+                  json_pack("{s:s}", "machine", machine->moref)));
+    return state_apply(&m->state, ENGINE_BEGIN, "power-off", ops, err);
+}
+
+/* It is off: by us, when we had begun, or by somebody else. */
+static int
+note_off(struct migration *m, struct err *err)
+{
+    const json_t *cut = json_object_get(m->state.json, CUTOVER_STATE);
+    if (!cut || json_object_get(cut, "off_at"))
+        return 0;
+    json_int_t now = clock_wall_s(), begun = (json_int_t)json_get_int(cut, "begun_at", now);
+    auto_json json_t *off = json_deep_copy(cut);
+    json_object_set_new(off, "off_at", json_integer(now));
+    json_t *ops = json_pack("[o, o, o]", op_put(CUTOVER_STATE, TAKE_PTR(off)),
+                            op_put(CUTOVER_SHUTDOWN_S, json_integer(now - begun)),
+                            op_object("power-off", POWER_OBJECT, "made", NULL));
+    return state_apply(&m->state, ENGINE_DONE, "power-off", ops, err);
+}
+
+/* ---- on again ---- */
+
+int
+cutover_take_back(struct migration *m, bool *ret_on, struct err *err)
+{
+    const json_t *cut = json_object_get(m->state.json, CUTOVER_STATE);
+    *ret_on = false;
+    if (!cut || cutover_is_final(m))
+        return 0;
+    if (m->job->warm.power_on_after_failure) {
+        if (state_apply(&m->state, ENGINE_BEGIN, "power-on",
+                        json_pack("[o]", op_object("power-on", POWER_OBJECT, "planned", NULL)),
+                        err) < 0 ||
+            m->source->live->power_on(m->source, err) < 0)
+            return err_prefix(err, "the source is still off");
+        *ret_on = true;
+    }
+    json_t *ops =
+        json_pack("[o, o, o, o, o, o]", op_put(CUTOVER_STATE, NULL), op_put(STATE_COPIED, NULL),
+                  op_clear_wishes(), op_put(CUTOVER_TRIED, json_integer(m->job->warm.finalize_at)),
+                  op_object("power-off", POWER_OBJECT, "gone", NULL),
+                  op_object("power-on", POWER_OBJECT, *ret_on ? "made" : "gone", NULL));
+    return state_apply(&m->state, ENGINE_DONE, "power-on", ops, err);
+}

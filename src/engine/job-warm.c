@@ -1,0 +1,96 @@
+/* The part of a start message that only a daemon sends: a warm migration, and who remembers it. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "engine/job.h"
+
+#define INTERVAL_MAX_S (INT64_C(30) * 24 * 3600)
+#define PARALLEL_DISKS_MAX 64
+#define DEFAULT_INTERVAL_S 300
+#define DEFAULT_FINALIZE_INTERVAL_S 30
+#define DEFAULT_FINALIZE_WINDOW_S 600
+
+static const char *const shutdown_names[] = { "auto", "force", "manual" };
+static const char *const quiesce_names[] = { "auto", "false", "true" };
+static const char *const verify_names[] = { "none", "changed", "sample", "full" };
+
+static int
+get_word(const json_t *obj, const char *key, const char *const *names, size_t n, size_t fallback,
+         size_t *ret, struct err *err)
+{
+    const char *word = json_get_str(obj, key, names[fallback]);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(word, names[i]) == 0) {
+            *ret = i;
+            return 0;
+        }
+    return err_set(err, ERR_INVALID, "'warm.%s': no such word: %s", key, word);
+}
+
+static int
+get_seconds(const json_t *obj, const char *key, int64_t least, int64_t fallback, int64_t *ret,
+            struct err *err)
+{
+    int64_t seconds = json_get_int(obj, key, fallback);
+    if (seconds != fallback && (seconds < least || seconds > INTERVAL_MAX_S))
+        return err_set(err, ERR_INVALID,
+                       "'warm.%s': %" PRId64 " is not between %" PRId64 " s and 30 days", key,
+                       seconds, least);
+    *ret = seconds;
+    return 0;
+}
+
+static int
+parse_words(const json_t *warm, struct job_warm *ret, struct err *err)
+{
+    size_t shutdown, quiesce, verify;
+    if (get_word(warm, "shutdown", shutdown_names, ARRAY_LEN(shutdown_names), 0, &shutdown, err) <
+            0 ||
+        get_word(warm, "quiesce", quiesce_names, ARRAY_LEN(quiesce_names), 0, &quiesce, err) < 0 ||
+        get_word(warm, "verify", verify_names, ARRAY_LEN(verify_names), JOB_VERIFY_CHANGED, &verify,
+                 err) < 0)
+        return -1;
+    ret->shutdown = (enum job_shutdown)shutdown;
+    ret->quiesce = (enum job_quiesce)quiesce;
+    ret->verify = (enum job_verify)verify;
+    return 0;
+}
+
+int
+job_parse_warm(const json_t *start, struct job *job, struct err *err)
+{
+    const json_t *warm = json_object_get(start, "warm");
+    struct job_warm *w = &job->warm;
+    w->wanted = json_is_object(warm);
+    int64_t parallel = json_get_int(w->wanted ? warm : start, "parallel_disks", 1);
+    if (parallel < 1 || parallel > PARALLEL_DISKS_MAX)
+        return err_set(err, ERR_INVALID, "'parallel_disks': %" PRId64 " is not between 1 and %d",
+                       parallel, PARALLEL_DISKS_MAX);
+    job->parallel_disks = (unsigned)parallel;
+    job->id = json_get_str(start, "id", NULL);
+    job->journal = json_get_bool(start, "journal", false);
+    job->state = json_object_get(start, "state");
+    const json_t *converting = json_object_get(json_object_get(start, "history"), "converting");
+    job->convert_seconds = json_get_int(converting, "seconds", 0);
+    job->attempt = (unsigned)MIN(json_get_u64(start, "attempt", 0), (uint64_t)1000);
+    if (!w->wanted)
+        return 0;
+    if (job->input != JOB_INPUT_VSPHERE)
+        return err_set(err, ERR_INVALID,
+                       "'warm': only machines of a vCenter or an ESXi can be "
+                       "moved while they run");
+    w->finalize_at = json_get_int(warm, "finalize_at", 0);
+    w->max_rounds = json_get_int(warm, "max_rounds", 0);
+    w->max_downtime_s = json_get_int(warm, "max_downtime_s", 0);
+    w->start = json_get_bool(warm, "start", false);
+    w->power_on_after_failure = json_get_bool(warm, "power_on_after_failure", true);
+    if (get_seconds(warm, "interval_s", 0, DEFAULT_INTERVAL_S, &w->interval_s, err) < 0 ||
+        get_seconds(warm, "finalize_interval_s", 0, DEFAULT_FINALIZE_INTERVAL_S,
+                    &w->finalize_interval_s, err) < 0 ||
+        get_seconds(warm, "finalize_window_s", 0, DEFAULT_FINALIZE_WINDOW_S, &w->finalize_window_s,
+                    err) < 0 ||
+        get_seconds(warm, "settle_s", 0, -1, &w->settle_s, err) < 0)
+        return -1;
+    return parse_words(warm, w, err);
+}
