@@ -7,9 +7,9 @@
 #include "cli/cmd.h"
 #include "cli/endpoint.h"
 #include "cli/findings.h"
-#include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/texts.h"
+#include "cli/worker-task.h"
 #include "wire/ipc.h"
 
 struct check_args {
@@ -85,24 +85,12 @@ run(const struct cmd *cmd, int argc, char **argv)
     json_t *start = NULL;
     if (make_start(&args, argv + first, &start, &err) < 0)
         return cmd_usage_error(cmd, "%s", err.text);
-    struct child_spec spec = {
-        .program = "vmferry-worker",
-        .role = "worker",
-        .stdin_fd = -1,
-        .event = take_event,
-        .wish = interrupt_wish,
-        .arg = &view,
-    };
     auto_json json_t *result = NULL;
     view.quiet = args.output.quiet;
     output_init(&view.out, "vmferry: check", &args.output);
     findings_init(&view.out);
-    interrupt_install();
-    if (child_run(&spec, start, &result, &err) < 0) {
-        fflush(stdout);
-        output_failure(&view.out, &err);
-        return err.kind == ERR_CANCELLED ? EXIT_INTERRUPTED : EXIT_FAILED;
-    }
+    if (worker_task(start, take_event, &view, &result, &err) < 0)
+        return worker_task_failed(&view.out, &err);
     return show_sum(&view, result);
 }
 

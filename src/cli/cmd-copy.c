@@ -15,7 +15,7 @@
 struct copy_args {
     const char *source_format, *target_format, *member, *ranges, *map;
     uint64_t limit_bytes_s;
-    bool gzip, verify, force;
+    bool gzip, compare, verify, force;
     struct output_options output;
 };
 
@@ -30,6 +30,8 @@ static const struct opt options[] = {
     { 0, "gzip", NULL, OPT_FLAG, FIELD(gzip), "the source is gzip-ed" },
     { 0, "ranges", "FILE", OPT_TEXT, FIELD(ranges),
       "copy only these, lines of OFFSET LENGTH, into an image that is there" },
+    { 0, "compare", NULL, OPT_FLAG, FIELD(compare),
+      "write only what differs from an image that is there; needs its --map" },
     { 0, "map", "FILE", OPT_TEXT, FIELD(map), "keep the map of what was copied here" },
     { 0, "limit", "RATE", OPT_SIZE, FIELD(limit_bytes_s), "at most so many bytes a second: 200M" },
     { 0, "verify", NULL, OPT_FLAG, FIELD(verify), "read the target again and compare" },
@@ -69,6 +71,9 @@ run(const struct cmd *cmd, int argc, char **argv)
     if (strcmp(format, "qcow2") != 0 && strcmp(format, "raw") != 0)
         return cmd_usage_error(cmd, "-O %s: a target is qcow2 or raw", format);
 
+    if (args.compare && !args.map)
+        return cmd_usage_error(cmd, "--compare: name the map of the image with --map");
+
     struct copy_request request = {
         .source_uri = source,
         .source_format = args.source_format,
@@ -79,8 +84,9 @@ run(const struct cmd *cmd, int argc, char **argv)
         .target_format = format,
         .map_path = args.map,
         .ranges_path = args.ranges,
+        .compare = args.compare,
         .limit_bytes_s = args.limit_bytes_s,
-        .verify = args.verify,
+        .verify = args.verify ? COPY_VERIFY_FULL : COPY_VERIFY_NONE,
         .force = args.force,
         .keep_map = args.map != NULL,
     };
@@ -178,11 +184,13 @@ show_result(struct output *out, const struct copy_result *r)
                 size_format(r->zero_bytes, zero), seconds, size_format(rate_bytes_s, rate),
                 r->resumed_bytes ? "; resumed after " : "",
                 r->resumed_bytes ? size_format(r->resumed_bytes, before) : "");
-    output_event(out, json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I}", "type", "result", "ok", true,
-                                "capacity_bytes", (json_int_t)r->capacity_bytes, "data_bytes",
-                                (json_int_t)r->data_bytes, "zero_bytes", (json_int_t)r->zero_bytes,
-                                "resumed_bytes", (json_int_t)r->resumed_bytes, "elapsed_ns",
-                                (json_int_t)r->elapsed_ns));
+    output_event(out,
+                 json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "type", "result", "ok",
+                           true, "capacity_bytes", (json_int_t)r->capacity_bytes, "data_bytes",
+                           (json_int_t)r->data_bytes, "zero_bytes", (json_int_t)r->zero_bytes,
+                           "resumed_bytes", (json_int_t)r->resumed_bytes, "read_bytes",
+                           (json_int_t)r->read_bytes, "written_bytes", (json_int_t)r->written_bytes,
+                           "elapsed_ns", (json_int_t)r->elapsed_ns));
 }
 
 const struct cmd cmd_copy = {

@@ -4,15 +4,15 @@
 
 #include "cli/cmd.h"
 #include "cli/findings.h"
-#include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/texts.h"
+#include "cli/worker-task.h"
 #include "wire/ipc.h"
 
 struct doctor_args {
     struct opt_list hosts;
     const char *vddk_libdir, *vddk_transports, *vddk_thumbprint;
-    const char *agent_properties;
+    const char *agent_properties, *libvirt;
     struct output_options output;
 };
 
@@ -27,6 +27,8 @@ static const struct opt options[] = {
       "thumbprint of the vCenter's certificate" },
     { 0, "agent-properties", "FILE", OPT_TEXT, FIELD(agent_properties),
       "of a CloudStack agent (default: /etc/cloudstack/agent/agent.properties)" },
+    { 0, "libvirt", "URI", OPT_TEXT, FIELD(libvirt),
+      "the libvirt that machines are to be defined in (default: qemu:///system)" },
     { 0, "json", NULL, OPT_FLAG, FIELD(output.json), "one JSON object per finding" },
     { 'q', "quiet", NULL, OPT_FLAG, FIELD(output.quiet), "only what is not well" },
     { 0, "no-color", NULL, OPT_FLAG, FIELD(output.no_color), "no colours" },
@@ -57,23 +59,12 @@ run(const struct cmd *cmd, int argc, char **argv)
     json_t *start = make_start(&args, argv + first);
     if (!start)
         return cmd_usage_error(cmd, "a name on the command line is not UTF-8");
-    struct child_spec spec = {
-        .program = "vmferry-worker",
-        .role = "worker",
-        .stdin_fd = -1,
-        .event = take_event,
-        .wish = interrupt_wish,
-        .arg = &view,
-    };
     struct err err = ERR_INIT;
     auto_json json_t *result = NULL;
     output_init(&view.out, "vmferry: doctor", &args.output);
     findings_init(&view.out);
-    interrupt_install();
-    if (child_run(&spec, start, &result, &err) < 0) {
-        output_failure(&view.out, &err);
-        return err.kind == ERR_CANCELLED ? EXIT_INTERRUPTED : EXIT_FAILED;
-    }
+    if (worker_task(start, take_event, &view, &result, &err) < 0)
+        return worker_task_failed(&view.out, &err);
     return show_sum(&view, result);
 }
 
@@ -83,11 +74,12 @@ make_start(const struct doctor_args *args, char *const *dirs)
     size_t n_dirs = 0;
     while (dirs[n_dirs])
         n_dirs++;
-    return json_pack("{s:s, s:o, s:o, s:{s:s?, s:s?, s:s?}, s:s?}", "action", "doctor", "dirs",
-                     texts_json((const char *const *)dirs, n_dirs), "hosts",
+    return json_pack("{s:s, s:o, s:o, s:{s:s?, s:s?, s:s?}, s:s?, s:s?}", "action", "doctor",
+                     "dirs", texts_json((const char *const *)dirs, n_dirs), "hosts",
                      texts_json(args->hosts.values, args->hosts.n), "vddk", "libdir",
                      args->vddk_libdir, "transports", args->vddk_transports, "thumbprint",
-                     args->vddk_thumbprint, "agent_properties", args->agent_properties);
+                     args->vddk_thumbprint, "agent_properties", args->agent_properties, "libvirt",
+                     args->libvirt);
 }
 
 static void
@@ -144,7 +136,8 @@ const struct cmd cmd_doctor = {
     .summary = "is this host fit: tools, libraries, room, ports",
     .about = "Look whether this host can migrate machines: programs and their versions, VDDK,\n"
              "what Windows guests need, acceleration, memory, the directories named (room, direct\n"
-             "I/O, holes) and the servers named. Each setting is shown with where it comes from.",
+             "I/O, holes), libvirt and its pools, and the servers named. Each setting is shown "
+             "with where it comes from.",
     .options = { .opts = options },
     .run = run,
 };

@@ -3,17 +3,17 @@
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/checked.h"
 #include "base/size.h"
 #include "cli/cmd.h"
 #include "cli/endpoint.h"
-#include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 #include "cli/texts.h"
+#include "cli/worker-task.h"
 #include "wire/ipc.h"
 
 struct inventory_args {
@@ -55,15 +55,6 @@ struct inventory_view {
 static void take_event(const json_t *msg, void *arg);
 static void show_sum(struct inventory_view *view, const json_t *result);
 
-static unsigned
-screen_columns(void)
-{
-    struct winsize size;
-    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
-        return 0;
-    return size.ws_col;
-}
-
 static int
 make_start(const struct inventory_args *args, const char *url, json_t **ret, struct err *err)
 {
@@ -91,30 +82,18 @@ run(const struct cmd *cmd, int argc, char **argv)
     json_t *start = NULL;
     if (make_start(&args, argv[first], &start, &err) < 0)
         return cmd_usage_error(cmd, "%s", err.text);
-    struct child_spec spec = {
-        .program = "vmferry-worker",
-        .role = "worker",
-        .stdin_fd = -1,
-        .event = take_event,
-        .wish = interrupt_wish,
-        .arg = &view,
-    };
     auto_json json_t *result = NULL;
     output_init(&view.out, "vmferry: inventory", &args.output);
     setvbuf(stdout, NULL, _IOFBF, 1 << 16);
-    table_init(&view.table, columns, N_COLUMNS, stdout, screen_columns());
-    interrupt_install();
-    int r = child_run(&spec, start, &result, &err);
+    table_init(&view.table, columns, N_COLUMNS, stdout, terminal_columns(STDOUT_FILENO));
+    int r = worker_task(start, take_event, &view, &result, &err);
     if (r == 0 && view.err.kind != ERR_NONE) {
         err = view.err;
         r = -1;
     }
     table_free(&view.table);
-    if (r < 0) {
-        fflush(stdout);
-        output_failure(&view.out, &err);
-        return err.kind == ERR_CANCELLED ? EXIT_INTERRUPTED : EXIT_FAILED;
-    }
+    if (r < 0)
+        return worker_task_failed(&view.out, &err);
     show_sum(&view, result);
     return EXIT_DONE;
 }

@@ -5,9 +5,9 @@
 #include "base/clock.h"
 #include "base/size.h"
 #include "cli/cmd.h"
-#include "cli/interrupt.h"
 #include "cli/machine.h"
 #include "cli/v2v.h"
+#include "cli/worker-task.h"
 #include "wire/ipc.h"
 
 struct v2v_view {
@@ -22,26 +22,15 @@ static void show_result(struct v2v_view *view, json_t *result);
 static enum exit_code
 migrate(const struct v2v_args *args, struct v2v_view *view, char *const *operands)
 {
-    struct child_spec spec = {
-        .program = "vmferry-worker",
-        .role = "worker",
-        .stdin_fd = -1,
-        .event = take_event,
-        .wish = interrupt_wish,
-        .arg = view,
-    };
     struct err err = ERR_INIT;
     auto_json json_t *job = NULL, *result = NULL;
     int r = v2v_job(args, operands, &job, &err);
-    if (r == 0) {
-        interrupt_install();
-        r = child_run(&spec, TAKE_PTR(job), &result, &err);
-    }
+    if (r == 0)
+        r = worker_task(TAKE_PTR(job), take_event, view, &result, &err);
     output_progress_end(&view->out);
     if (r < 0) {
         machine_message(view->machine, "error", err.text);
-        output_failure(&view->out, &err);
-        return err.kind == ERR_CANCELLED ? EXIT_INTERRUPTED : EXIT_FAILED;
+        return worker_task_failed(&view->out, &err);
     }
     show_result(view, result);
     return EXIT_DONE;
@@ -97,16 +86,8 @@ show_log(struct v2v_view *view, const json_t *msg)
 static void
 show_progress(struct v2v_view *view, const json_t *msg)
 {
-    struct progress progress = {
-        .label = json_get_str(msg, "disk", ""),
-        .stage = json_get_str(msg, "stage", ""),
-        .done_bytes = json_get_u64(msg, "done_bytes", 0),
-        .total_bytes = json_get_u64(msg, "total_bytes", 0),
-        .data_bytes = json_get_u64(msg, "data_bytes", 0),
-        .rate_bytes_s = json_get_u64(msg, "rate_bytes_s", 0),
-        .eta_s = json_get_int(msg, "eta_s", -1),
-        .pct = (int)json_get_int(msg, "pct", -1),
-    };
+    struct progress progress;
+    progress_read(msg, &progress);
     output_progress(&view->out, &progress);
 }
 
@@ -135,10 +116,15 @@ show_summary(struct v2v_view *view, const json_t *result)
 {
     char data[SIZE_TEXT_MAX], time[DURATION_TEXT_MAX];
     const char *xml = json_get_str(result, "xml", NULL);
+    const char *domain = json_get_str(result, "domain", NULL);
     size_t n_disks = json_array_size(json_object_get(result, "disks"));
     size_format(json_get_u64(result, "data_bytes", 0), data);
     duration_text((clock_now_ns() - view->out.start_ns) / NS_PER_S, time);
-    if (xml)
+    if (domain)
+        output_text(&view->out,
+                    "Done in %s: %zu disk%s (%s of data copied), defined in libvirt as %s", time,
+                    n_disks, n_disks == 1 ? "" : "s", data, domain);
+    else if (xml)
         output_text(&view->out, "Done in %s: %zu disk%s (%s of data copied) and %s", time, n_disks,
                     n_disks == 1 ? "" : "s", data, xml);
     else
@@ -164,6 +150,6 @@ const struct cmd cmd_v2v = {
         "Copy the disks of one machine, convert the guest in them to KVM, and write its libvirt\n"
         "domain XML. The options are virt-v2v's; the same command given again goes on where an\n"
         "interrupted one stopped.",
-    .options = { .opts = v2v_options, .one_dash = true },
+    .options = { .opts = v2v_options, .one_dash = true, .shown_with_one = true },
     .run = run,
 };

@@ -5,8 +5,10 @@
 #include <string.h>
 
 const struct cmd *const cmds[] = {
-    &cmd_v2v,        &cmd_copy, &cmd_inventory, &cmd_check, &cmd_doctor,
-    &cmd_completion, &cmd_help, &cmd_version,   NULL,
+    &cmd_run,        &cmd_status, &cmd_finalize,  &cmd_cancel, &cmd_pause,
+    &cmd_resume,     &cmd_retry,  &cmd_shutdown,  &cmd_limit,  &cmd_serve,
+    &cmd_v2v,        &cmd_copy,   &cmd_inventory, &cmd_check,  &cmd_doctor,
+    &cmd_completion, &cmd_help,   &cmd_version,   NULL,
 };
 
 const struct cmd *

@@ -11,6 +11,7 @@ enum exit_code {
     EXIT_FAILED = 1,        /* one line on stderr says what, why and what to do */
     EXIT_USAGE = 2,         /* the command line is wrong */
     EXIT_SOME_FAILED = 3,   /* of several machines; the others are well */
+    EXIT_WAITING = 4,       /* for a person, who is not here: how a source is shut down */
     EXIT_INTERRUPTED = 130, /* by SIGINT; the same command goes on where it stopped */
 };
 
@@ -24,8 +25,9 @@ struct cmd {
     enum exit_code (*run)(const struct cmd *cmd, int argc, char **argv);
 };
 
-extern const struct cmd cmd_v2v, cmd_copy, cmd_inventory, cmd_check, cmd_doctor, cmd_completion,
-    cmd_help, cmd_version;
+extern const struct cmd cmd_run, cmd_status, cmd_finalize, cmd_cancel, cmd_pause, cmd_resume,
+    cmd_retry, cmd_shutdown, cmd_limit, cmd_serve, cmd_v2v, cmd_copy, cmd_inventory, cmd_check,
+    cmd_doctor, cmd_completion, cmd_help, cmd_version;
 
 /* In the order of the list of commands; NULL-terminated. */
 extern const struct cmd *const cmds[];

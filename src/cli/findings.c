@@ -4,8 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "cli/terminal.h"
 
 #define INDENT 11 /* the width of "  warning  " */
 #define NARROWEST 40
@@ -13,12 +14,8 @@
 static unsigned
 columns(void)
 {
-    struct winsize size;
-    if (!isatty(STDOUT_FILENO))
-        return 0;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col < NARROWEST)
-        return 0;
-    return size.ws_col;
+    unsigned n = terminal_columns(STDOUT_FILENO);
+    return n < NARROWEST ? 0 : n;
 }
 
 /* Print text from this column on, broken at words; 0 columns: not broken. */

@@ -10,11 +10,27 @@
 
 /* The words of virt-v2v, which programs look for, and of ours those that it lacks. */
 static const char *const features[] = {
-    "virt-v2v",       "virt-v2v-2.0",  "vmferry",          "libguestfs-rewrite",
-    "colours-option", "mac-option",    "mac-ip-option",    "no-convert-option",
-    "input:disk",     "input:libvirt", "input:libvirtxml", "input:ova",
-    "vcenter-https",  "vddk",          "xen-ssh",          "output:local",
-    "output:null",    "convert:linux", "convert:windows",  NULL,
+    "virt-v2v",
+    "virt-v2v-2.0",
+    "vmferry",
+    "libguestfs-rewrite",
+    "colours-option",
+    "mac-option",
+    "mac-ip-option",
+    "no-convert-option",
+    "input:disk",
+    "input:libvirt",
+    "input:libvirtxml",
+    "input:ova",
+    "vcenter-https",
+    "vddk",
+    "xen-ssh",
+    "output:libvirt",
+    "output:local",
+    "output:null",
+    "convert:linux",
+    "convert:windows",
+    NULL,
 };
 
 void
@@ -64,7 +80,7 @@ machine_open(const char *format, FILE **ret_stream, struct err *err)
 void
 machine_message(FILE *stream, const char *type, const char *text)
 {
-    char at[TIMESTAMP_MAX];
+    char at[EVENT_TIME_MAX];
     if (!stream)
         return;
     auto_json json_t *msg = json_pack("{s:s, s:s, s:s}", "message", text, "timestamp",

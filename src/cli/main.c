@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/proc.h"
 #include "cli/cmd.h"
+#include "wire/json.h"
 
 /* Called through a link of this name we are `vmferry v2v`. */
 #define V2V_LINK "virt-v2v"
@@ -11,6 +13,8 @@
 int
 main(int argc, char **argv)
 {
+    proc_forbid_core(); /* passwords are read here */
+    json_wipe_freed();  /* passwords pass through */
     log_setup("vmferry", LOG_LEVEL_WARNING, NULL, NULL);
     const char *slash = strrchr(argv[0], '/');
     if (strcmp(slash ? slash + 1 : argv[0], V2V_LINK) == 0)

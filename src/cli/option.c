@@ -57,6 +57,14 @@ opt_parse(const struct opt_table *table, int argc, char **argv, void *args, int 
     return 0;
 }
 
+static int
+has_arg(const struct opt *opt)
+{
+    if (opt->type == OPT_BOOL || opt->type == OPT_MAYBE)
+        return optional_argument;
+    return opt->arg ? required_argument : no_argument;
+}
+
 static void
 fill_tables(const struct opt_table *table, struct getopt_tables *ret)
 {
@@ -70,9 +78,7 @@ fill_tables(const struct opt_table *table, struct getopt_tables *ret)
             *letter++ = ':';
         ret->longs[n] = (struct option){
             .name = opt->name,
-            .has_arg = !opt->arg                ? no_argument
-                       : opt->type == OPT_MAYBE ? optional_argument
-                                                : required_argument,
+            .has_arg = has_arg(opt),
             .val = LONG_BASE + (int)n,
         };
     }
@@ -98,15 +104,32 @@ complain(int argc, char **argv, bool missing_argument, struct err *err)
 /* ---- storing ---- */
 
 static int
-parse_number(const char *text, unsigned *ret, struct err *err)
+parse_number(const char *text, unsigned least, unsigned *ret, struct err *err)
 {
     char *end;
     errno = 0;
     unsigned long n = strtoul(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || errno || n == 0 || n > NUMBER_MAX)
-        return err_set(err, ERR_INVALID, "'%s' is not a number from 1 to %d", text, NUMBER_MAX);
+    if (*text < '0' || *text > '9' || *end || errno || n < least || n > NUMBER_MAX)
+        return err_set(err, ERR_INVALID, "'%s' is not a number from %u to %d", text, least,
+                       NUMBER_MAX);
     *ret = (unsigned)n;
     return 0;
+}
+
+static int
+parse_bool(const char *text, bool *ret, struct err *err)
+{
+    static const char *const words[2][7] = {
+        { "false", "0", "f", "F", "FALSE", "False", NULL },
+        { "true", "1", "t", "T", "TRUE", "True", NULL },
+    };
+    for (unsigned value = 0; value < 2; value++)
+        for (const char *const *word = words[value]; *word; word++)
+            if (strcmp(text, *word) == 0) {
+                *ret = value;
+                return 0;
+            }
+    return err_set(err, ERR_INVALID, "'%s' is neither true nor false", text);
 }
 
 static int
@@ -139,7 +162,13 @@ apply(const struct opt_table *table, const struct opt *opt, const char *value, v
         r = size_parse(value, field, err);
         break;
     case OPT_NUMBER:
-        r = parse_number(value, field, err);
+        r = parse_number(value, 1, field, err);
+        break;
+    case OPT_COUNT:
+        r = parse_number(value, 0, field, err);
+        break;
+    case OPT_BOOL:
+        r = parse_bool(value ? value : "true", field, err);
         break;
     case OPT_LIST:
         r = list_add(field, value, err);
@@ -158,7 +187,7 @@ apply(const struct opt_table *table, const struct opt *opt, const char *value, v
 const char *
 opt_text(const struct opt_table *table, const struct opt *opt, char text[OPT_TEXT_MAX])
 {
-    bool one = table->one_dash && strlen(opt->name) <= 2;
+    bool one = table->shown_with_one && strlen(opt->name) <= 2;
     snprintf(text, OPT_TEXT_MAX, "%s%s", one ? "-" : "--", opt->name);
     return text;
 }
@@ -197,7 +226,8 @@ opt_print_help(const struct opt_table *table, FILE *to)
             continue;
         char name[OPT_TEXT_MAX];
         if (!any)
-            fprintf(to, "\nKnown from virt-v2v and refused by name:");
+            fprintf(to, "\nKnown from %s and refused by name:",
+                    table->refused_of ? table->refused_of : "virt-v2v");
         any = true;
         size_t len = strlen(opt_text(table, opt, name)) + 1;
         if (column == 0 || column + len > 80) {

@@ -12,10 +12,12 @@
 
 enum opt_type {
     OPT_FLAG,    /* bool: true */
+    OPT_BOOL,    /* bool: true for a bare "--x", or as "--x=false" says; as Go reads it */
     OPT_TEXT,    /* const char *: the last one given */
     OPT_MAYBE,   /* const char *: "--x=TEXT", and "" for a bare "--x" */
     OPT_SIZE,    /* uint64_t: bytes, by size_parse */
     OPT_NUMBER,  /* unsigned: 1 to 1,000,000 */
+    OPT_COUNT,   /* unsigned: the same or 0, which is as good as not given */
     OPT_LIST,    /* struct opt_list: each time one more */
     OPT_HELP,    /* print help and end */
     OPT_REFUSED, /* known to others, an error here */
@@ -32,7 +34,9 @@ struct opt {
 
 struct opt_table {
     const struct opt *opts; /* ended by one without a name */
-    bool one_dash;          /* long names may have one dash, and are shown so up to 2 letters */
+    bool one_dash;          /* long names may have one dash */
+    bool shown_with_one;    /* those of up to 2 letters are written so */
+    const char *refused_of; /* whose options OPT_REFUSED are; NULL: virt-v2v's */
 };
 
 #define OPT_LIST_MAX 256

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "cli/terminal.h"
 
 #define REDRAW_NS (NS_PER_S / 5)
 #define LOG_EVERY_NS (10 * NS_PER_S)
@@ -120,15 +120,6 @@ output_failure(struct output *out, const struct err *err)
 
 /* ---- progress ---- */
 
-static unsigned
-terminal_columns(void)
-{
-    struct winsize size;
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        return size.ws_col;
-    return DEFAULT_COLUMNS;
-}
-
 static void
 emit_progress_event(struct output *out, const struct progress *p)
 {
@@ -165,7 +156,8 @@ output_progress(struct output *out, const struct progress *p)
 
     char text[PROGRESS_LINE_MAX];
     if (out->live) {
-        progress_line_live(p, terminal_columns(), text);
+        unsigned columns = terminal_columns(STDERR_FILENO);
+        progress_line_live(p, columns ? columns : DEFAULT_COLUMNS, text);
         fprintf(stderr, "\r%s\x1b[K", text);
         fflush(stderr);
         out->line_open = true;
@@ -195,14 +187,14 @@ clear_line(struct output *out)
 /* ---- JSON ---- */
 
 const char *
-output_timestamp(char text[TIMESTAMP_MAX])
+output_timestamp(char text[EVENT_TIME_MAX])
 {
     struct timespec now;
     struct tm tm;
     timespec_get(&now, TIME_UTC);
     gmtime_r(&now.tv_sec, &tm);
-    size_t n = strftime(text, TIMESTAMP_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(text + n, TIMESTAMP_MAX - n, ".%09ld+00:00", now.tv_nsec);
+    size_t n = strftime(text, EVENT_TIME_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(text + n, EVENT_TIME_MAX - n, ".%09ld+00:00", now.tv_nsec);
     return text;
 }
 
@@ -212,7 +204,7 @@ output_event(struct output *out, json_t *event)
     auto_json json_t *owned = event;
     if (!out->options.json || !event)
         return;
-    char at[TIMESTAMP_MAX];
+    char at[EVENT_TIME_MAX];
     json_object_set_new(event, "at", json_string(output_timestamp(at)));
     auto_free char *text = json_dumps(event, JSON_COMPACT);
     if (text)

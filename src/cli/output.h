@@ -60,7 +60,7 @@ void output_event(struct output *out, json_t *event);
 void output_failure(struct output *out, const struct err *err);
 
 /* Now, in UTC: "2026-11-20T09:58:01.123456789+00:00". */
-#define TIMESTAMP_MAX 48
-const char *output_timestamp(char text[TIMESTAMP_MAX]);
+#define EVENT_TIME_MAX 48
+const char *output_timestamp(char text[EVENT_TIME_MAX]);
 
 #endif

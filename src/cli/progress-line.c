@@ -23,6 +23,22 @@ percent(const struct progress *p)
     return (unsigned)MIN((double)p->done_bytes / (double)p->total_bytes * 100.0, 99.0);
 }
 
+void
+progress_read(const json_t *json, struct progress *ret)
+{
+    const json_t *pct = json_object_get(json, "pct");
+    *ret = (struct progress){
+        .label = json_get_str(json, "disk", ""),
+        .stage = json_get_str(json, "stage", ""),
+        .done_bytes = json_get_u64(json, "done_bytes", 0),
+        .total_bytes = json_get_u64(json, "total_bytes", 0),
+        .data_bytes = json_get_u64(json, "data_bytes", 0),
+        .rate_bytes_s = json_get_u64(json, "rate_bytes_s", 0),
+        .eta_s = json_get_int(json, "eta_s", -1),
+        .pct = json_is_number(pct) ? (int)json_number_value(pct) : -1,
+    };
+}
+
 const char *
 duration_text(int64_t seconds, char text[DURATION_TEXT_MAX])
 {

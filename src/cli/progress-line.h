@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wire/json.h"
+
 struct progress {
     const char *label; /* which disk: "sda" */
     const char *stage; /* "copy", "verify", "base_copy" ... */
@@ -14,6 +16,10 @@ struct progress {
     int64_t eta_s; /* -1: not known */
     int pct;       /* where nothing is counted in bytes: total_bytes is 0; -1: not known */
 };
+
+/* Of a message or an event about one disk (docs/protocol.md, docs/events.md); its texts are
+ * borrowed. */
+void progress_read(const json_t *json, struct progress *ret);
 
 #define PROGRESS_LINE_MAX 512
 

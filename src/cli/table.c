@@ -6,6 +6,7 @@
 #include <wchar.h>
 
 #include "base/checked.h"
+#include "base/cleanup.h"
 
 #define GAP 2
 #define PAGE_MAX_CELLS 65536
@@ -117,6 +118,21 @@ text_width(const char *text)
     return width;
 }
 
+size_t
+text_fit(const char *text, unsigned columns)
+{
+    unsigned done = 0, more;
+    size_t at = 0;
+    while (text[at]) {
+        size_t len = next_character(text + at, &more);
+        if (done + more > columns)
+            break;
+        done += more;
+        at += len;
+    }
+    return at;
+}
+
 static void
 settle_widths(struct table *table)
 {
@@ -143,17 +159,9 @@ settle_widths(struct table *table)
 static void
 print_cut(const struct table *table, const char *text, unsigned width)
 {
-    unsigned done = 0, columns;
-    while (*text) {
-        size_t len = next_character(text, &columns);
-        if (done + columns > width - 1)
-            break;
-        fwrite(text, 1, len, table->to);
-        done += columns;
-        text += len;
-    }
-    fputs(ELLIPSIS, table->to);
-    for (done++; done < width; done++)
+    auto_free char *kept = strndup(text, text_fit(text, width - 1));
+    fprintf(table->to, "%s" ELLIPSIS, kept ? kept : "");
+    for (unsigned done = text_width(kept ? kept : "") + 1; done < width; done++)
         fputc(' ', table->to);
 }
 

@@ -47,4 +47,7 @@ void table_free(struct table *table);
 /* How many columns a terminal needs for UTF-8 text. */
 unsigned text_width(const char *text);
 
+/* How many bytes of it fit into that many columns, whole characters only. */
+size_t text_fit(const char *text, unsigned columns);
+
 #endif

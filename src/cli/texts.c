@@ -1,5 +1,8 @@
 #include "cli/texts.h"
 
+#include <stdio.h>
+#include <string.h>
+
 json_t *
 texts_json(const char *const *texts, size_t n)
 {
@@ -10,4 +13,13 @@ texts_json(const char *const *texts, size_t n)
             return NULL;
         }
     return array;
+}
+
+const char *
+texts_prefix(const char *name, const char *text, char prefix[TEXTS_PREFIX_MAX])
+{
+    size_t len = strlen(name);
+    bool there = strncmp(text, name, len) == 0 && text[len] == ':';
+    snprintf(prefix, TEXTS_PREFIX_MAX, "%s%s", there ? "" : name, there ? "" : ": ");
+    return prefix;
 }

@@ -56,11 +56,25 @@ static json_t *
 output_of(const struct v2v_args *a)
 {
     /* "disk" is virt-v2v's newer word for "local". */
-    const char *kind = !a->output || strcmp(a->output, "disk") == 0 ? "local" : a->output;
+    const char *output_mode = v2v_output(a), *storage = a->storage;
+    const char *kind = strcmp(output_mode, "disk") == 0 ? "local" : output_mode;
     bool preallocated = a->allocation && strcmp(a->allocation, "preallocated") == 0;
-    return json_pack("{s:s, s:s?, s:s?, s:s, s:b}", "kind", kind, "dir", a->storage, "name",
-                     a->name, "disk_format", a->disk_format ? a->disk_format : "raw",
-                     "preallocated", preallocated);
+    bool libvirt = strcmp(kind, "libvirt") == 0;
+    if (libvirt && !storage)
+        storage = "default";
+    bool pool = libvirt && *storage != '/';
+    json_t *output = json_pack(
+        "{s:s, s:s?, s:s?, s:s, s:b}", "kind", kind, "dir", pool ? NULL : storage, "name", a->name,
+        "disk_format", a->disk_format ? a->disk_format : "raw", "preallocated", preallocated);
+    json_t *host = !output || !libvirt ? NULL
+                                       : json_pack("{s:s?, s:s?}", "uri", a->output_connection,
+                                                   "pool", pool ? storage : NULL);
+    if (libvirt && (!host || json_object_update(output, host) < 0)) {
+        json_decref(output);
+        output = NULL;
+    }
+    json_decref(host);
+    return output;
 }
 
 static json_t *

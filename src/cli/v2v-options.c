@@ -25,8 +25,11 @@ const struct opt v2v_options[] = {
       "read a running machine from a snapshot, removed afterwards" },
     { 0, "if", "FORMAT", OPT_TEXT, FIELD(input_format),
       "format of the disks of -i disk (default: look at their headers)" },
-    { 'o', "o", "MODE", OPT_TEXT, FIELD(output), "where to: local or null" },
-    { 0, "os", "DIR", OPT_TEXT, FIELD(storage), "the directory of -o local" },
+    { 'o', "o", "MODE", OPT_TEXT, FIELD(output), "where to: libvirt (default), local or null" },
+    { 0, "oc", "URI", OPT_TEXT, FIELD(output_connection),
+      "of -o libvirt: qemu:///system (default), or another one on this host" },
+    { 0, "os", "DIR|POOL", OPT_TEXT, FIELD(storage),
+      "the directory of -o local; of -o libvirt the pool (default), or a directory with a /" },
     { 0, "of", "FORMAT", OPT_TEXT, FIELD(disk_format), "raw (default) or qcow2" },
     { 0, "oa", "HOW", OPT_TEXT, FIELD(allocation), "sparse (default) or preallocated (raw only)" },
     { 0, "on", "NAME", OPT_TEXT, FIELD(name), "another name for the machine" },
@@ -64,7 +67,6 @@ const struct opt v2v_options[] = {
     { 'V', "version", NULL, OPT_FLAG, FIELD(version), "print the version" },
     { 0, "help", NULL, OPT_HELP, 0, "show this" },
 
-    REFUSED_WITH("oc", "URI"),
     REFUSED_WITH("op", "FILE"),
     REFUSED_WITH("oo", "OPTION"),
     REFUSED_WITH("bandwidth", "BPS"),
@@ -149,8 +151,8 @@ const struct opt v2v_options[] = {
 
 static const char *const refused_inputs[] = { "vmx", NULL };
 static const char *const refused_outputs[] = {
-    "glance", "kubevirt", "libvirt", "openstack",  "ovirt", "ovirt-upload",
-    "qemu",   "rhv",      "rhev",    "rhv-upload", "vdsm",  NULL,
+    "glance", "kubevirt", "openstack",  "ovirt", "ovirt-upload", "qemu",
+    "rhv",    "rhev",     "rhv-upload", "vdsm",  NULL,
 };
 
 static bool
@@ -166,11 +168,6 @@ static int
 check_mode(const char *option, const char *mode, const char *const *known,
            const char *const *refused, const char *choice, struct err *err)
 {
-    if (!mode)
-        return err_set(err, ERR_INVALID,
-                       "%s is missing, and its default of virt-v2v, %s libvirt, is not supported "
-                       "by this version of vmferry: give %s",
-                       option, option, choice);
     if (is_one_of(mode, known))
         return 0;
     if (is_one_of(mode, refused))
@@ -203,16 +200,26 @@ check_input(const struct v2v_args *args, int n_operands, struct err *err)
     return v2v_check_connection(args, err);
 }
 
+const char *
+v2v_output(const struct v2v_args *args)
+{
+    return args->output ? args->output : "libvirt";
+}
+
 static int
 check_output(const struct v2v_args *args, struct err *err)
 {
-    static const char *const known[] = { "local", "disk", "null", NULL };
+    static const char *const known[] = { "local", "disk", "libvirt", "null", NULL };
     static const char *const formats[] = { "raw", "qcow2", NULL };
     static const char *const allocations[] = { "sparse", "preallocated", NULL };
-    if (check_mode("-o", args->output, known, refused_outputs, "-o local or -o null", err) < 0)
+    const char *output = v2v_output(args);
+    if (check_mode("-o", output, known, refused_outputs, "-o local, -o libvirt or -o null", err) <
+        0)
         return -1;
-    bool null = strcmp(args->output, "null") == 0;
-    if (!null && !args->storage)
+    bool null = strcmp(output, "null") == 0, libvirt = strcmp(output, "libvirt") == 0;
+    if (args->output_connection && !libvirt)
+        return err_set(err, ERR_INVALID, "-oc goes with -o libvirt only");
+    if (!null && !libvirt && !args->storage)
         return err_set(err, ERR_INVALID, "-o local: -os is missing: name the output directory");
     if (null && args->storage)
         return err_set(err, ERR_INVALID, "-o null writes nothing: leave -os out");

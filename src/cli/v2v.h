@@ -10,7 +10,7 @@ struct v2v_args {
     const char *connection, *transport, *password_file;
     struct opt_list input_options;
     bool snapshot;
-    const char *output, *storage, *disk_format, *allocation, *name;
+    const char *output, *output_connection, *storage, *disk_format, *allocation, *name;
 
     struct opt_list macs, networks, bridges, keys;
     bool keys_from_stdin;
@@ -27,6 +27,9 @@ struct v2v_args {
 };
 
 extern const struct opt v2v_options[];
+
+/* -o, or its default. */
+const char *v2v_output(const struct v2v_args *args);
 
 /* What can be said about the options alone, in virt-v2v's words where it has some. ERR_INVALID. */
 int v2v_check(const struct v2v_args *args, int n_operands, struct err *err);

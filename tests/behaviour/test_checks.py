@@ -53,6 +53,7 @@ def test_clean_tree_passes(name, tmp_path):
     ("src/descriptor/a.c", "<libxml/parser.h>"),
     ("src/worker/a.c", "<guestfs.h>"),
     ("src/copier/a.c", "<libnbd.h>"),
+    ("src/engine/a.c", "<libvirt/libvirt.h>"),
 ])
 def test_layers_refuse(tmp_path, path, include):
     refused("layers", tmp_path, path, f"/* one */\n#include {include}\n", f"{path}:2:")

@@ -11,10 +11,10 @@
 #include "base/checked.h"
 
 struct args {
-    bool flag;
+    bool flag, either;
     const char *text, *maybe;
     uint64_t size;
-    unsigned number;
+    unsigned number, count;
     struct opt_list list;
 };
 
@@ -26,6 +26,8 @@ static const struct opt opts[] = {
     { 0, "maybe", "TEXT", OPT_MAYBE, FIELD(maybe), "a text or nothing" },
     { 0, "size", "SIZE", OPT_SIZE, FIELD(size), "a size" },
     { 0, "number", "N", OPT_NUMBER, FIELD(number), "a number" },
+    { 0, "either", NULL, OPT_BOOL, FIELD(either), "true or false" },
+    { 0, "count", "N", OPT_COUNT, FIELD(count), "a number or 0" },
     { 0, "os", "DIR", OPT_LIST, FIELD(list), "a list" },
     { 'o', "o", "MODE", OPT_TEXT, FIELD(text), "a letter that is a name" },
     { 0, "gone", "X", OPT_REFUSED, 0, "" },
@@ -34,7 +36,7 @@ static const struct opt opts[] = {
     { 0 },
 };
 static const struct opt_table gnu = { .opts = opts };
-static const struct opt_table v2v = { .opts = opts, .one_dash = true };
+static const struct opt_table v2v = { .opts = opts, .one_dash = true, .shown_with_one = true };
 
 struct parsed {
     struct args args;
@@ -90,6 +92,28 @@ a_value_may_be_left_out_where_it_may(void **state)
 }
 
 static void
+either_is_what_the_last_one_says(void **state)
+{
+    (void)state;
+    struct parsed p;
+    assert_int_equal(parse(&gnu, &p, WORDS("--either")), 0);
+    assert_true(p.args.either);
+    assert_int_equal(parse(&v2v, &p, WORDS("-either=true", "--either=False")), 0);
+    assert_false(p.args.either);
+}
+
+static void
+a_count_of_0_is_as_good_as_none(void **state)
+{
+    (void)state;
+    struct parsed p;
+    assert_int_equal(parse(&gnu, &p, WORDS("--count=0")), 0);
+    assert_int_equal(p.args.count, 0);
+    assert_int_equal(parse(&gnu, &p, WORDS("--count", "12")), 0);
+    assert_int_equal(p.args.count, 12);
+}
+
+static void
 one_dash_is_enough_for_virt_v2v(void **state)
 {
     (void)state;
@@ -130,6 +154,8 @@ a_complaint_names_the_option(void **state)
         { &gnu, { "--number", "0" }, "--number: '0' is not a number" },
         { &gnu, { "--number", "-1" }, "--number: '-1' is not a number" },
         { &gnu, { "--number", "9999999999999999999" }, "is not a number" },
+        { &gnu, { "--count", "-1" }, "--count: '-1' is not a number from 0" },
+        { &gnu, { "--either=maybe" }, "--either: 'maybe' is neither true nor false" },
         { &gnu, { "--gone", "x" }, "--gone is not supported by this version of vmferry" },
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -182,6 +208,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_go_where_the_table_says),
         cmocka_unit_test(a_value_may_be_left_out_where_it_may),
+        cmocka_unit_test(either_is_what_the_last_one_says),
+        cmocka_unit_test(a_count_of_0_is_as_good_as_none),
         cmocka_unit_test(one_dash_is_enough_for_virt_v2v),
         cmocka_unit_test(help_is_an_outcome),
         cmocka_unit_test(a_complaint_names_the_option),

@@ -110,6 +110,21 @@ durations(void **state)
     }
 }
 
+static void
+a_message_is_read_with_what_it_lacks(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    static const char text[] = "{\"disk\": \"sda\", \"done_bytes\": 5, \"total_bytes\": \"10\"}";
+    auto_json json_t *json = json_parse_object(text, sizeof text - 1, &err);
+    struct progress p;
+    progress_read(json, &p);
+    assert_string_equal(p.label, "sda");
+    assert_string_equal(p.stage, "");
+    assert_true(p.done_bytes == 5 && p.total_bytes == 10 && p.data_bytes == 0);
+    assert_true(p.eta_s == -1 && p.pct == -1);
+}
+
 int
 main(void)
 {
@@ -121,6 +136,7 @@ main(void)
         cmocka_unit_test(hundred_percent_means_done),
         cmocka_unit_test(a_log_line_has_every_number),
         cmocka_unit_test(durations),
+        cmocka_unit_test(a_message_is_read_with_what_it_lacks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

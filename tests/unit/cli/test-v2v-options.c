@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "base/checked.h"
+
 static void
 refuse(struct v2v_args args, int n_operands, const char *text)
 {
@@ -35,7 +37,12 @@ what_is_missing_is_named(void **state)
     refuse((struct v2v_args){ .input = "ova" }, 2, "expecting one name, not 2");
     refuse((struct v2v_args){ .input = "disk" }, 0, "expecting the names of disk images");
     refuse((struct v2v_args){ .input = "ova", .input_format = "raw" }, 1, "-if goes with -i disk");
-    refuse((struct v2v_args){ .input = "ova" }, 1, "-o libvirt, " NOT_HERE);
+    refuse((struct v2v_args){ .input = "ova", .output = "xyz" }, 1, "-o xyz: no such mode");
+    refuse((struct v2v_args){ .input = "ova",
+                              .output = "local",
+                              .storage = "/tmp",
+                              .output_connection = "qemu:///system" },
+           1, "-oc goes with -o libvirt");
     refuse((struct v2v_args){ .input = "ova", .output = "kubevirt" }, 1, "-o kubevirt " NOT_HERE);
     refuse((struct v2v_args){ .input = "ova", .output = "local" }, 1, "-os is missing");
     refuse((struct v2v_args){ .input = "ova", .output = "null", .storage = "/tmp" }, 1,
@@ -104,6 +111,36 @@ the_job_says_what_was_asked(void **state)
                   "a:b", "bridges", "keys", "limit_bytes_s", 5, "verify", false, "discard", false);
     assert_non_null(wanted);
     assert_true(json_equal(job, wanted));
+}
+
+/* -o, -oc and -os of virt-v2v: what is left out is the usual pool of the usual libvirt. */
+static void
+a_machine_for_libvirt(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *output, *uri, *storage, *pool, *dir;
+    } cases[] = {
+        { NULL, NULL, NULL, "default", NULL },
+        { "libvirt", "qemu:///session", "big pool", "big pool", NULL },
+        { "libvirt", NULL, "/var/lib/vm", NULL, "/var/lib/vm" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct v2v_args args = { .input = "disk",
+                                 .output = cases[i].output,
+                                 .output_connection = cases[i].uri,
+                                 .storage = cases[i].storage };
+        char *operands[] = { (char *)"one.img", NULL };
+        struct err err = ERR_INIT;
+        auto_json json_t *job = NULL;
+        assert_int_equal(v2v_check(&args, 1, &err), 0);
+        assert_int_equal(v2v_job(&args, operands, &job, &err), 0);
+        auto_json json_t *wanted =
+            json_pack("{s:s, s:s?, s:s?, s:s?, s:n, s:s, s:b}", "kind", "libvirt", "uri",
+                      cases[i].uri, "pool", cases[i].pool, "dir", cases[i].dir, "name",
+                      "disk_format", "raw", "preallocated", false);
+        assert_true(json_equal(json_object_get(job, "output"), wanted));
+    }
 }
 
 static json_t *
@@ -181,6 +218,7 @@ main(void)
         cmocka_unit_test(values_are_checked),
         cmocka_unit_test(a_description_needs_no_output),
         cmocka_unit_test(the_job_says_what_was_asked),
+        cmocka_unit_test(a_machine_for_libvirt),
         cmocka_unit_test(a_vsphere_is_named_as_libvirt_does),
         cmocka_unit_test(a_xen_host_is_named_as_libvirt_does),
     };
