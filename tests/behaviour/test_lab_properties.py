@@ -157,7 +157,7 @@ CONDITIONS = {
     "shared_bus": {"pvscsi0": "physicalSharing"}, "snapshots": ["a", {"name": "b"}], "tools_installer": True,
     "usb": True, "vapp": True, "vbs": True, "vgpu": True, "change_tracking_supported": False, "boot_order": [2000],
     "quiesce_fails": "FilesystemQuiesceFault", "shutdown": "ignore", "latency_sensitivity": "high",
-    "cpu_affinity": [1, 2], "stun_ms": 1, "tools_after_s": 0, "qemu": {"process": False},
+    "cpu_affinity": [1, 2], "stun_ms": 1, "tools_after_s": 0, "shutdown_s": 0.1, "qemu": {"process": False},
     "guest": {"host_name": "h", "dns": ["192.0.2.1"], "gateway": "192.0.2.1",
               "disks": [{"path": "/", "capacity": 5, "free": 3}]}}
 
