@@ -52,7 +52,9 @@ class World:
                 "events": [], "step": 0, "asked": [], **more}
 
     def save(self):
-        self.file.write_text(json.dumps(self.migrations), encoding="utf-8")
+        new = self.file.with_suffix(f".{os.getpid()}")     # the next one may read it while this one still writes
+        new.write_text(json.dumps(self.migrations), encoding="utf-8")
+        new.replace(self.file)
 
     def view(self, migration):
         return {key: value for key, value in migration.items() if key not in ("step", "events", "asked")}
