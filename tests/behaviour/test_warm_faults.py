@@ -17,7 +17,7 @@ RETRIES_MAX = 3         # by a person, after a fault that no program should try 
 CALLS = ("RetrieveServiceContent", "Login", "Logout", "CreateContainerView", "DestroyView", "RetrievePropertiesEx",
          "ContinueRetrievePropertiesEx", "CreateFilter", "WaitForUpdatesEx", "DestroyPropertyFilter",
          "ReconfigVM_Task", "CreateSnapshot_Task", "RemoveSnapshot_Task", "QueryChangedDiskAreas", "ShutdownGuest",
-         "PowerOffVM_Task")
+         "PowerOffVM_Task", "HasPrivilegeOnEntities", "DisableMethods", "EnableMethods")
 # These are made only where something has gone wrong before, or in another inventory.
 ONLY_AT_TIMES = {"PowerOffVM_Task", "CreateContainerView", "DestroyView"}
 MAY_COME_TOO = {"SessionIsActive", "CurrentTime", "CancelWaitForUpdates"}
