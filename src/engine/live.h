@@ -26,7 +26,7 @@ struct live_machine {
 };
 
 struct live_ops {
-    /* How it is now: power, disks. Nothing may be frozen. */
+    /* How it is now: its power, and its disks, or, while they are frozen, those of that moment. */
     int (*refresh)(struct source *src, struct err *err);
 
     /* As of the last refresh; strings live until the next. */

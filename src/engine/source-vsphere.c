@@ -372,7 +372,8 @@ int
 vsphere_read_again(struct vsphere_source *v, struct err *err)
 {
     struct vmware_machine *now = NULL;
-    if (vmware_machine_read(v->session, v->machine->moref, NULL, &now, err) < 0)
+    const char *frozen = v->snapshot[0] ? v->snapshot : NULL;
+    if (vmware_machine_read(v->session, v->machine->moref, frozen, &now, err) < 0)
         return -1;
     vmware_machine_free(v->machine);
     v->machine = now;

@@ -1,7 +1,4 @@
 /* final_sync: the source goes off and stays off, and what it wrote last is copied. */
-#include <inttypes.h>
-#include <unistd.h>
-
 #include "engine/cutover.h"
 #include "engine/live.h"
 #include "engine/round.h"
@@ -17,6 +14,16 @@ settle_seconds(const struct migration *m)
         return (int)m->job->warm.settle_s;
     m->source->live->machine(m->source, &machine);
     return machine.windows ? SETTLE_WINDOWS_S : SETTLE_S;
+}
+
+/* What a round that did not end has frozen is of before: the last one reads what the machine left
+ * when it went off. */
+static int
+thaw_left_over(struct migration *m, struct err *err)
+{
+    if (!source_left_behind(&m->state))
+        return 0;
+    return source_recall(m->source, &m->state, true, err);
 }
 
 /* A machine that came back while it was read (a cluster that keeps it up) has made the last round
@@ -35,7 +42,9 @@ run(struct migration *m, struct err *err)
         return 0;
     if (migration_is_copied(m))
         return source_close(m->source, &m->state, true, err);
-    int r = cutover_switch_off(m, err);
+    int r = thaw_left_over(m, err);
+    if (r == 0)
+        r = cutover_switch_off(m, err);
     if (r != 0)
         return r;
     migration_say(m, "Waiting until the source has settled");

@@ -8,8 +8,9 @@ import time
 import pytest
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "crash"))
-from scenes import KEYS, World  # noqa: E402 pylint: disable=wrong-import-position
+from scenes import KEYS, OURS, World  # noqa: E402 pylint: disable=wrong-import-position
 from v2v_scenes import names_in, wait_until  # noqa: E402 pylint: disable=wrong-import-position
+from worker import KILL_AFTER  # noqa: E402 pylint: disable=wrong-import-position
 
 MACHINES = 60
 MIB = 1 << 20
@@ -351,6 +352,54 @@ def test_a_failed_cutover_is_taken_back(ruled):
     scene.are_copied()
     scene.write()
     scene.is_done(cut_over(scene), offs=2)
+
+
+BREAKS = pytest.mark.parametrize("transport, how", [("vddk", "fails"), ("vddk", "killed"), ("https", "killed")])
+
+
+def break_off_a_round(scene, how):
+    """A delta ends in its middle; what it has frozen stays for the next try."""
+    def kill(_daemon, event):
+        return KILL_AFTER if event.type == "done" and event.message["act"] == "snapshot" else None
+
+    scene.write(6)
+    for key in KEYS:
+        scene.event("write", disk=key, offset=3 * MIB, pattern=5, length=65536)
+    if how == "fails":
+        scene.world.ask(do="add", rule={"nfc": "read", "times": 0, "machine": scene.name, "error": 1})
+    else:
+        scene.meddle = kill
+    ended = scene.daemon.to_the_end(lambda daemon, ended: ended.outcome in ("retry", "killed"))
+    assert ended.outcome in ("retry", "killed") and [it for it in scene.snapshots() if it.startswith(OURS)], ended
+    scene.meddle = None
+    scene.world.ask(do="clear")
+
+
+@BREAKS
+@pytest.mark.parametrize("wish", ["finalize", "finalize_now"])
+def test_finalized_when_a_round_was_broken_off(ruled, transport, how, wish):
+    """What was written after the machine was frozen for that round arrives, too."""
+    scene = ruled.take(transport=transport)
+    to_rounds(scene)
+    break_off_a_round(scene, how)
+    scene.write(6)
+    starts = scene.daemon.starts
+    scene.is_done(cut_over(scene, **{wish: True}))
+    assert scene.daemon.starts == starts + 1, "what was frozen was in the way of the cutover"
+
+
+@BREAKS
+def test_a_round_that_was_broken_off_goes_on(ruled, transport, how):
+    """From the moment at which it froze the machine: what came later is of the next one."""
+    scene = ruled.take(transport=transport)
+    to_rounds(scene)
+    break_off_a_round(scene, how)
+    scene.write(6)
+    next_round(scene)
+    assert any("goes on from the snapshot" in text for text in scene.daemon.logs()), scene.daemon.logs()
+    next_round(scene)
+    scene.are_copied()
+    scene.is_done(cut_over(scene))
 
 
 # ---- given up, held up ----
