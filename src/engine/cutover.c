@@ -3,8 +3,10 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/clock.h"
 #include "engine/live.h"
+#include "engine/placement.h"
 
 #define ASK_AGAIN_S 10 /* how soon a machine that somebody is to switch off is looked at again */
 #define POWER_OBJECT "source"
@@ -12,6 +14,7 @@
 static int switch_off(struct migration *m, const struct live_machine *machine, struct err *err);
 static int note_begin(struct migration *m, const struct live_machine *machine, struct err *err);
 static int note_off(struct migration *m, struct err *err);
+static json_t *ops_of_back(const struct migration *m);
 
 bool
 cutover_is_begun(const struct migration *m)
@@ -46,9 +49,7 @@ check_not_woken(struct migration *m, const struct live_machine *machine, struct 
     bool same = !*then || !*machine->boot_time || strcmp(then, machine->boot_time) == 0;
     if (!cut || (same && !json_object_get(cut, "off_at")))
         return 0;
-    json_t *ops = json_pack("[o, o, o]", op_put(CUTOVER_STATE, NULL), op_clear_wishes(),
-                            op_put(CUTOVER_TRIED, json_integer(m->job->warm.finalize_at)));
-    if (state_apply(&m->state, ENGINE_NOTE, NULL, ops, err) < 0)
+    if (state_apply(&m->state, ENGINE_NOTE, NULL, ops_of_back(m), err) < 0)
         return -1;
     return err_set(err, ERR_CONFLICT,
                    "%s: was switched on again after this migration had switched it off: it goes on "
@@ -139,27 +140,87 @@ note_off(struct migration *m, struct err *err)
     return state_apply(&m->state, ENGINE_DONE, "power-off", ops, err);
 }
 
-/* ---- on again ---- */
+/* ---- back to rounds ---- */
 
+/* As if there had been no cutover: what was made of the copies is not to be taken for theirs. NULL
+ * without memory. */
+static json_t *
+ops_of_back(const struct migration *m)
+{
+    static const char *const made[] = {
+        CUTOVER_STATE,    STATE_COPIED,    STATE_PLACING,    STATE_CONVERTED,
+        STATE_COMMITTING, STATE_NO_VIRTIO, STATE_CONVERSION,
+    };
+    json_t *ops = json_pack("[o, o]", op_clear_wishes(),
+                            op_put(CUTOVER_TRIED, json_integer(m->job->warm.finalize_at)));
+    bool failed = !ops;
+    for (size_t i = 0; !failed && i < ARRAY_LEN(made); i++)
+        failed = json_array_append_new(ops, op_put(made[i], NULL)) < 0;
+    if (!failed && cutover_is_begun(m))
+        failed = json_array_append_new(ops, op_object("power-off", POWER_OBJECT, "gone", NULL)) < 0;
+    if (!failed)
+        return ops;
+    json_decref(ops);
+    return NULL;
+}
+
+int
+cutover_check_off(struct migration *m, struct err *err)
+{
+    const struct live_ops *live = m->source->live;
+    struct live_machine machine;
+    if (cutover_is_final(m))
+        return 0;
+    if (live->refresh(m->source, err) < 0)
+        return -1;
+    live->machine(m->source, &machine);
+    if (machine.power == LIVE_OFF)
+        return 0;
+    if (placement_take_back(m, err) < 0)
+        return err_prefix(err, "%s was switched on again at the source", machine.name);
+    if (state_apply(&m->state, ENGINE_NOTE, NULL, ops_of_back(m), err) < 0)
+        return -1;
+    return err_set(err, ERR_CONFLICT,
+                   "%s: was switched on again after its disks had been copied for the last time: "
+                   "it goes on with its rounds; finalize it again when it may be switched off",
+                   machine.name);
+}
+
+static int
+switch_on(struct migration *m, struct err *err)
+{
+    json_t *ops = json_pack("[o]", op_object("power-on", POWER_OBJECT, "planned", NULL));
+    if (state_apply(&m->state, ENGINE_BEGIN, "power-on", ops, err) < 0 ||
+        m->source->live->power_on(m->source, err) < 0)
+        return err_prefix(err, "the source is still off");
+    return 0;
+}
+
+/* That the source runs again matters more than files of ours that cannot be moved; those are tried
+ * again with the next run. */
 int
 cutover_take_back(struct migration *m, bool *ret_on, struct err *err)
 {
-    const json_t *cut = json_object_get(m->state.json, CUTOVER_STATE);
+    struct err placed = ERR_INIT;
     *ret_on = false;
-    if (!cut || cutover_is_final(m))
+    if (!cutover_is_begun(m) || cutover_is_final(m))
         return 0;
-    if (m->job->warm.power_on_after_failure) {
-        if (state_apply(&m->state, ENGINE_BEGIN, "power-on",
-                        json_pack("[o]", op_object("power-on", POWER_OBJECT, "planned", NULL)),
-                        err) < 0 ||
-            m->source->live->power_on(m->source, err) < 0)
-            return err_prefix(err, "the source is still off");
-        *ret_on = true;
+    int r = placement_take_back(m, &placed);
+    if (r == 0 || placed.kind != ERR_CONFLICT) {
+        if (m->job->warm.power_on_after_failure && switch_on(m, err) < 0)
+            return -1;
+        *ret_on = m->job->warm.power_on_after_failure;
     }
-    json_t *ops =
-        json_pack("[o, o, o, o, o, o]", op_put(CUTOVER_STATE, NULL), op_put(STATE_COPIED, NULL),
-                  op_clear_wishes(), op_put(CUTOVER_TRIED, json_integer(m->job->warm.finalize_at)),
-                  op_object("power-off", POWER_OBJECT, "gone", NULL),
-                  op_object("power-on", POWER_OBJECT, *ret_on ? "made" : "gone", NULL));
+    if (r < 0) {
+        *err = placed;
+        return -1;
+    }
+    json_t *ops = ops_of_back(m);
+    json_t *on = op_object("power-on", POWER_OBJECT, *ret_on ? "made" : "gone", NULL);
+    if (!ops || json_array_append(ops, on) < 0) {
+        json_decref(ops);
+        ops = NULL;
+    }
+    json_decref(on);
     return state_apply(&m->state, ENGINE_DONE, "power-on", ops, err);
 }

@@ -4,8 +4,8 @@
 
 #include "engine/migration.h"
 
-/* Key of the state: {"begun_at": S, "boot_time": TEXT, "off_at": S, "shutdown_s": N}; there while
- * we are switching the source off, or have. */
+/* Key of the state: {"begun_at": S, "boot_time": TEXT, "off_at": S}; there while we are switching
+ * the source off, or have. */
 #define CUTOVER_STATE "cutover"
 #define CUTOVER_TRIED "finalize_tried"  /* key of the state: the finalize_at that was tried */
 #define CUTOVER_SHUTDOWN_S "shutdown_s" /* key of the state: how long the last one took */
@@ -20,8 +20,14 @@ bool cutover_is_begun(const struct migration *m);
 /* Past the point where the source could run again and nothing be lost. */
 bool cutover_is_final(const struct migration *m);
 
-/* Switch the source on again, if it was us who switched it off and the job wants that, and go back
- * to rounds. *ret_on: it runs again. */
+/* After the last copy, and again before anything of it is put to use: is the source off still? One
+ * that somebody has switched on writes what was not copied: what was placed is taken back, the
+ * rounds go on, and this is ERR_CONFLICT. A migration that is final is not asked. */
+int cutover_check_off(struct migration *m, struct err *err);
+
+/* Take back what was placed, switch the source on again, if it was us who switched it off and the
+ * job wants that, and go back to rounds. Where the new machine runs already the source stays off,
+ * and this is ERR_CONFLICT. *ret_on: it runs again, in an error, too. */
 int cutover_take_back(struct migration *m, bool *ret_on, struct err *err);
 
 #endif

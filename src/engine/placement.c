@@ -70,6 +70,22 @@ placement_ensure_id(struct migration *m, struct err *err)
 }
 
 int
+placement_take_back(struct migration *m, struct err *err)
+{
+    const struct platform *platform = m->job->platform;
+    struct placement placement;
+    if (!state_is(&m->state, STATE_PLACING))
+        return 0;
+    placement_fill(m, &placement);
+    if (platform->undo &&
+        (platform->undo(&placement, err) < 0 ||
+         state_apply(&m->state, ENGINE_NOTE, NULL,
+                     json_pack("[o]", op_object("domain", m->vm->name, "gone", NULL)), err) < 0))
+        return -1;
+    return platform->take_back ? platform->take_back(&placement, err) : 0;
+}
+
+int
 placement_is_emulated(struct migration *m, bool *ret_emulated, struct err *err)
 {
     struct placement placement;

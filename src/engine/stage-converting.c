@@ -84,7 +84,8 @@ convert(struct migration *m, struct err *err)
         return -1;
     /* From here on the images are not those of any moment of the source. */
     return state_apply(&m->state, ENGINE_NOTE, NULL,
-                       json_pack("[o, o, o]", op_put("conversion", identity_of_conversion(m->job)),
+                       json_pack("[o, o, o]",
+                                 op_put(STATE_CONVERSION, identity_of_conversion(m->job)),
                                  op_put(ROUND_EPOCHS, NULL), op_put(STATE_COMMITTING, json_true())),
                        err);
 }

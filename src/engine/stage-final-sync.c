@@ -41,7 +41,7 @@ run(struct migration *m, struct err *err)
     if (!m->job->warm.wanted)
         return 0;
     if (migration_is_copied(m))
-        return source_close(m->source, &m->state, true, err);
+        return cutover_check_off(m, err) < 0 ? -1 : source_close(m->source, &m->state, true, err);
     int r = thaw_left_over(m, err);
     if (r == 0)
         r = cutover_switch_off(m, err);

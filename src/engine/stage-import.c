@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "engine/cutover.h"
 #include "engine/identity.h"
 #include "engine/migration.h"
 #include "engine/placement.h"
@@ -20,6 +21,8 @@ static int write_description(struct migration *m, struct err *err);
 static int
 run(struct migration *m, struct err *err)
 {
+    if (m->job->warm.wanted && cutover_check_off(m, err) < 0)
+        return -1;
     if (place(m, err) < 0 || define(m, err) < 0 || migration_introduce(m, err) < 0)
         return -1;
     return m->job->warm.wanted && m->job->warm.start ? start(m, err) : 0;
@@ -35,7 +38,7 @@ place(struct migration *m, struct err *err)
         return -1;
     if (!state_is(&m->state, STATE_PLACING)) {
         if (write_description(m, err) < 0 ||
-            state_put(&m->state, "conversion", identity_of_conversion(m->job), err) < 0 ||
+            state_put(&m->state, STATE_CONVERSION, identity_of_conversion(m->job), err) < 0 ||
             state_mark(&m->state, STATE_PLACING, err) < 0)
             return -1;
     }

@@ -266,7 +266,7 @@ go_on_from(struct migration *m, struct err *err)
     if (!m->job->warm.wanted && !migration_is_copied(m) && note_content(m, true, err) < 0)
         return -1;
     bool converted = state_is(&m->state, STATE_COMMITTING) || state_is(&m->state, STATE_PLACING);
-    if (converted && !json_equal(json_object_get(m->state.json, "conversion"), conversion))
+    if (converted && !json_equal(json_object_get(m->state.json, STATE_CONVERSION), conversion))
         return refuse(m, "its guest was converted with other options", err);
     const json_t *facts = json_object_get(m->state.json, "facts");
     if (facts) {

@@ -21,7 +21,8 @@
 #include "engine/workdir.h"
 #include "wire/json.h"
 
-#define STATE_SOURCE "source" /* key: the journal of what was made at the source */
+#define STATE_SOURCE "source"         /* key: the journal of what was made at the source */
+#define STATE_CONVERSION "conversion" /* key: what was asked of the conversion */
 
 /* Marks are set and, but for a cutover that is taken back, stay. */
 #define STATE_VERIFIED "verified"     /* the manifest matched */

@@ -13,6 +13,7 @@
 
 static int check_free(const char *path, struct err *err);
 static int move_there(const char *made, const char *final, mode_t mode, struct err *err);
+static int move_back(const char *made, const char *final, struct err *err);
 
 int
 files_check_dir(const struct placement *p, const char *what, struct err *err)
@@ -97,6 +98,28 @@ move_there(const char *made, const char *final, mode_t mode, struct err *err)
     return dir_sync_of(final, err);
 }
 
+int
+files_take_back_disks(const struct placement *p, struct err *err)
+{
+    for (size_t i = 0; i < p->n_disks; i++)
+        if (move_back(p->disks[i].made, p->disks[i].final, err) < 0)
+            return -1;
+    return 0;
+}
+
+/* Where the made one is gone, what has the final name is it: the names were free. A link beside it
+ * is left over from a rename that a crash has cut in two. */
+static int
+move_back(const char *made, const char *final, struct err *err)
+{
+    bool moved = access(made, F_OK) < 0 || is_same_file(made, final);
+    if (!moved || access(final, F_OK) < 0)
+        return 0;
+    if (rename_new(final, made) < 0)
+        return err_errno(err, errno, "%s: rename back to %s", final, made);
+    return dir_sync_of(made, err) < 0 ? -1 : dir_sync_of(final, err);
+}
+
 /* ---- the tables ---- */
 
 static int
@@ -121,6 +144,12 @@ local_place(const struct placement *p, struct err *err)
 }
 
 static int
+local_take_back(const struct placement *p, struct err *err)
+{
+    return move_back(p->made_xml, p->final_xml, err) < 0 ? -1 : files_take_back_disks(p, err);
+}
+
+static int
 null_check_dir(const struct placement *p, struct err *err)
 {
     if (access(p->dir, W_OK | X_OK) < 0)
@@ -142,6 +171,7 @@ const struct platform platform_local = {
     .check_dir = local_check_dir,
     .check_names = local_check_names,
     .place = local_place,
+    .take_back = local_take_back,
 };
 
 const struct platform platform_null = {

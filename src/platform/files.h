@@ -16,4 +16,7 @@ int files_check_disks(const struct placement *placement, struct err *err);
  * after a crash in it, it finishes. */
 int files_place_disks(const struct placement *placement, struct err *err);
 
+/* And back; disks that have not moved are left alone. */
+int files_take_back_disks(const struct placement *placement, struct err *err);
+
 #endif

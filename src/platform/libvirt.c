@@ -147,6 +147,7 @@ const struct platform platform_libvirt = {
     .check = host_check,
     .has_kvm = host_has_kvm,
     .place = files_place_disks,
+    .take_back = files_take_back_disks,
     .define = host_define,
     .start = host_start,
     .undo = host_undo,

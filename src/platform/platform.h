@@ -77,6 +77,10 @@ struct platform {
     /* Put every file where it belongs, durably. Called again after a crash in it, it finishes. */
     int (*place)(const struct placement *placement, struct err *err);
 
+    /* What place did, undone: every file has the name again under which it was made, durably. None
+     * that was placed is fine, as is a crash in it, or in place: called again, it finishes. */
+    int (*take_back)(const struct placement *placement, struct err *err);
+
     /* Make the machine, off, from made_xml. One that is ours is taken as made, whatever was done to
      * it since; another one of that name or UUID is ERR_CONFLICT, and is left alone. */
     int (*define)(const struct placement *placement, struct err *err);

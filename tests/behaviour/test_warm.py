@@ -354,6 +354,71 @@ def test_a_failed_cutover_is_taken_back(ruled):
     scene.is_done(cut_over(scene), offs=2)
 
 
+def puts(event, key):
+    return any(op["op"] == "put" and op["key"] == key and op["value"] for op in event.message.get("ops", []))
+
+
+def arrived(scene):
+    """What there is beside the working folder."""
+    return [name for name in names_in(scene.out) if not name.startswith(".")]
+
+
+def blocked_cutover(scene):
+    """All is copied, and then something stands where its second disk belongs."""
+    def meddle(_daemon, event):
+        if puts(event, "placing"):
+            blocker.write_text("of somebody else")
+
+    blocker = scene.out / f"{scene.name}-sdb"
+    scene.meddle = meddle
+    ended = cut_over(scene)
+    scene.meddle = None
+    assert ended.outcome == "fail" and str(blocker) in ended.result["error"]["text"], ended
+    assert "switched on again" in ended.result["error"]["text"], ended
+    assert scene.machine()["power"] == "poweredOn"
+    assert arrived(scene) == [blocker.name] and blocker.read_text() == "of somebody else"
+    blocker.unlink()
+    scene.daemon.attempt = 0
+
+
+def test_a_cutover_that_fails_where_it_arrives_is_taken_back(world):
+    """What had its last name already gets its old one back, and the rounds go on with it."""
+    scene = world.take()
+    to_rounds(scene)
+    blocked_cutover(scene)
+    scene.write()
+    assert not [disk for disk in next_round(scene).values() if disk["full"]]
+    scene.are_copied()
+    scene.write()
+    scene.is_done(cut_over(scene), offs=2)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_switched_on_again_after_the_last_copy(world, killed):
+    """By somebody else: nothing that lacks what the source writes now arrives, and the rounds go on."""
+    def meddle(_daemon, event):
+        if not happened and puts(event, "copied"):
+            happened.append(event)
+            scene.event("power-on")
+            return KILL_AFTER if killed else None
+        return None
+
+    happened, said = [], []
+    scene = world.take(meddle=meddle)
+    to_rounds(scene)
+    scene.daemon.store.wish(finalize=True)
+    scene.daemon.to_the_end(lambda _daemon, ended: said.append(ended) or ended.outcome == "wait")
+    assert happened and said[-1].outcome == "wait", said
+    assert any("switched on again" in it.result["error"]["text"] for it in said[:-1] if it.outcome == "retry"), said
+    assert arrived(scene) == [] and not scene.daemon.store["wishes"]["finalize"]
+    assert scene.machine()["power"] == "poweredOn"
+    scene.is_clean()
+    scene.write()
+    next_round(scene)
+    scene.are_copied()
+    scene.is_done(cut_over(scene), offs=2)
+
+
 BREAKS = pytest.mark.parametrize("transport, how", [("vddk", "fails"), ("vddk", "killed"), ("https", "killed")])
 
 

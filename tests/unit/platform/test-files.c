@@ -110,6 +110,58 @@ a_half_done_placing_is_finished(void **state)
 }
 
 static void
+check_all_is_back(void)
+{
+    for (int i = 0; i < 3; i++) {
+        struct err err = ERR_INIT;
+        char *text = NULL;
+        assert_int_equal(access(scene.final[i], F_OK), -1);
+        assert_int_equal(file_read(scene.made[i], 1024, &text, NULL, &err), 0);
+        assert_string_equal(text, scene.made[i]);
+        free(text);
+    }
+}
+
+static void
+all_goes_back(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    assert_int_equal(platform_local.place(&scene.placement, &err), 0);
+    assert_int_equal(platform_local.take_back(&scene.placement, &err), 0);
+    check_all_is_back();
+    assert_int_equal(platform_local.take_back(&scene.placement, &err), 0);
+    check_all_is_back();
+    assert_int_equal(platform_local.place(&scene.placement, &err), 0);
+    check_all_arrived();
+}
+
+static void
+a_half_done_placing_goes_back(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    assert_int_equal(rename(scene.made[0], scene.final[0]), 0);
+    assert_int_equal(link(scene.made[1], scene.final[1]), 0);
+    assert_int_equal(platform_local.take_back(&scene.placement, &err), 0);
+    check_all_is_back();
+}
+
+static void
+what_is_not_ours_stays(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    assert_int_equal(rename(scene.made[0], scene.final[0]), 0);
+    write_file(scene.final[1]);
+    assert_int_equal(platform_local.take_back(&scene.placement, &err), 0);
+    assert_int_equal(access(scene.final[1], F_OK), 0);
+    assert_int_equal(access(scene.made[1], F_OK), 0);
+    assert_int_equal(unlink(scene.final[1]), 0);
+    check_all_is_back();
+}
+
+static void
 nothing_is_replaced(void **state)
 {
     (void)state;
@@ -170,6 +222,9 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(all_arrives, setup, teardown),
         cmocka_unit_test_setup_teardown(a_half_done_placing_is_finished, setup, teardown),
+        cmocka_unit_test_setup_teardown(all_goes_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_half_done_placing_goes_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_not_ours_stays, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_is_replaced, setup, teardown),
         cmocka_unit_test_setup_teardown(a_link_in_the_way_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(the_directory_must_be_one, setup, teardown),
