@@ -33,6 +33,7 @@ struct round {
 };
 
 static int begin(struct round *r, struct err *err);
+static int drop_strangers(struct migration *m, struct err *err);
 static int freeze(struct round *r, struct err *err);
 static int plan(struct round *r, struct err *err);
 static int plan_disk(struct round *r, size_t i, struct err *err);
@@ -75,6 +76,8 @@ begin(struct round *r, struct err *err)
         r->started_at = json_get_int(open, "started_at", r->started_at);
         return 0;
     }
+    if (r->kind == ROUND_BASE && drop_strangers(m, err) < 0)
+        return -1;
     return state_put(&m->state, ROUND_STATE,
                      json_pack("{s:I, s:s, s:I}", "number", (json_int_t)r->number, "kind", kind,
                                "started_at", (json_int_t)r->started_at),
@@ -205,13 +208,12 @@ plan(struct round *r, struct err *err)
 
 /* The image is worth nothing any more: it is made again. */
 static int
-drop_image(struct round *r, size_t i, const char *why, struct err *err)
+drop_image(struct migration *m, size_t i, const char *why, struct err *err)
 {
-    struct migration *m = r->m;
     migration_log(m, LOG_LEVEL_WARNING, "full-copy", "disk %zu is copied anew, for %s", i + 1, why);
     if ((unlink(m->paths.disks[i]) < 0 || unlink(m->paths.maps[i]) < 0) && errno != ENOENT)
         return err_errno(err, errno, "%s: remove", m->paths.disks[i]);
-    return 0;
+    return dir_sync_of(m->paths.disks[i], err);
 }
 
 /* The reason for which an image that is there cannot be gone on with, or NULL. */
@@ -227,6 +229,19 @@ reason_to_drop(const struct migration *m, size_t i, const json_t *epoch)
     if (json_get_u64(epoch, "capacity_bytes", 0) != m->vm->disks[i].capacity_bytes)
         return "its size was changed at the source";
     return NULL;
+}
+
+/* Those that are there before a base copy begins are of no moment, as after a conversion that was
+ * taken back; later they could not be told from those that this copy has finished. */
+static int
+drop_strangers(struct migration *m, struct err *err)
+{
+    for (size_t i = 0; i < m->vm->n_disks; i++) {
+        const char *why = epoch_of(m, i) ? NULL : reason_to_drop(m, i, NULL);
+        if (why && drop_image(m, i, why, err) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 static enum copy_verify
@@ -256,7 +271,7 @@ plan_disk(struct round *r, size_t i, struct err *err)
         return 0;
     *disk = (struct copying_disk){ .wanted = true, .verify = wanted_verify(r) };
     const char *why = reason_to_drop(m, i, epoch);
-    if (why && drop_image(r, i, why, err) < 0)
+    if (why && drop_image(m, i, why, err) < 0)
         return -1;
     bool whole = why || !has_image(m, i);
     if (whole) {

@@ -2,6 +2,7 @@
 up. What a person at the terminal sees of it is in test_warm_run.py."""
 
 import pathlib
+import subprocess
 import sys
 import time
 
@@ -391,6 +392,42 @@ def test_a_cutover_that_fails_where_it_arrives_is_taken_back(world):
     scene.are_copied()
     scene.write()
     scene.is_done(cut_over(scene), offs=2)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_converted_image_is_no_base(world, killed):
+    """After a conversion that is taken back the disks are copied anew, also when that copy is broken off."""
+    def kill_when_copied(_daemon, event):
+        return KILL_AFTER if puts(event, "copied") else None
+
+    def kill_in_the_copy(daemon, event):
+        return KILL_AFTER if daemon.store["state"].get("round", {}).get("moment") and event.type == "want" else None
+
+    scene = world.take()
+    to_rounds(scene)
+    scene.meddle = kill_when_copied
+    scene.daemon.store.wish(finalize=True)
+    assert scene.daemon.run().outcome == "killed"
+    convert_as_if(scene)
+    blocked_cutover(scene)
+    scene.write()
+    if killed:
+        scene.meddle = kill_in_the_copy
+        assert scene.daemon.run().outcome == "killed"
+        scene.meddle = None
+    next_round(scene)
+    scene.are_copied()
+    scene.is_done(cut_over(scene), offs=2)
+
+
+def convert_as_if(scene):
+    """A conversion of this guest takes minutes; the images, and what is remembered of them, become what it leaves."""
+    for image in scene.copies():
+        subprocess.run(["qemu-io", "-c", "write -q -P 0xcc 0 1M", image], check=True)
+    data = scene.daemon.store.data
+    state = {key: value for key, value in data["state"].items() if key != "epochs"}
+    none = {"wanted": False, "root": None, "block_driver": None, "no_fstrim": False, "macs": []}
+    scene.daemon.store.write({**data, "state": {**state, "committing": True, "converted": True, "conversion": none}})
 
 
 @pytest.mark.parametrize("killed", [False, True])
