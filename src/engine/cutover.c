@@ -11,7 +11,12 @@
 #define ASK_AGAIN_S 10 /* how soon a machine that somebody is to switch off is looked at again */
 #define POWER_OBJECT "source"
 
-static int switch_off(struct migration *m, const struct live_machine *machine, struct err *err);
+/* Until the hypervisor has written what a guest left behind. */
+#define SETTLE_WINDOWS_S 30
+#define SETTLE_S 15
+
+static int switch_off(struct migration *m, const struct live_machine *machine, bool force,
+                      struct err *err);
 static int note_begin(struct migration *m, const struct live_machine *machine, struct err *err);
 static int note_off(struct migration *m, struct err *err);
 static json_t *ops_of_back(const struct migration *m);
@@ -29,6 +34,16 @@ cutover_is_final(const struct migration *m)
 }
 
 /* ---- off ---- */
+
+int
+cutover_settle_s(const struct migration *m)
+{
+    struct live_machine machine;
+    if (m->job->warm.settle_s >= 0)
+        return (int)m->job->warm.settle_s;
+    m->source->live->machine(m->source, &machine);
+    return machine.windows ? SETTLE_WINDOWS_S : SETTLE_S;
+}
 
 static int
 ask(struct migration *m, const struct live_machine *machine, const char *why)
@@ -80,15 +95,14 @@ cutover_switch_off(struct migration *m, struct err *err)
         return ask(m, &machine, "this migration leaves that to somebody");
     if (!force && !machine.tools && !cutover_is_begun(m))
         return ask(m, &machine, "VMware Tools do not run in the guest, so it cannot be asked to");
-    return switch_off(m, &machine, err);
+    /* Its tools end before the guest is down; begun without them it was answered to be forced. */
+    return switch_off(m, &machine, force || !machine.tools, err);
 }
 
 static int
-switch_off(struct migration *m, const struct live_machine *machine, struct err *err)
+switch_off(struct migration *m, const struct live_machine *machine, bool force, struct err *err)
 {
     const struct live_ops *live = m->source->live;
-    bool force = m->job->warm.shutdown == JOB_SHUTDOWN_FORCE ||
-                 migration_wishes(m)->shutdown == ENGINE_ANSWER_FORCE || !machine->tools;
     struct err why = ERR_INIT;
     if (note_begin(m, machine, err) < 0)
         return -1;

@@ -14,6 +14,10 @@
  * was switched on again after we had switched it off is left alone: ERR_CONFLICT. */
 int cutover_switch_off(struct migration *m, struct err *err);
 
+/* How long it is watched, once it is off, before it is read, in seconds: as the job says, else by
+ * what kind of guest it is. */
+int cutover_settle_s(const struct migration *m);
+
 /* Whether we have switched it off, or are about to. */
 bool cutover_is_begun(const struct migration *m);
 

@@ -7,7 +7,6 @@
 #define DEFAULT_SHUTDOWN_S 30
 #define DEFAULT_CONVERT_S 120
 #define DEFAULT_RATE_BYTES_S (INT64_C(100) << 20)
-#define DEFAULT_SETTLE_S 15
 
 struct forecast {
     int64_t shutdown_s, settle_s, delta_bytes, rate_bytes_s, delta_s, convert_s;
@@ -27,7 +26,7 @@ make_forecast(const struct migration *m)
         .rate_known = rate > 0,
         .convert_known = job->convert_seconds > 0,
         .shutdown_s = shutdown >= 0 ? shutdown : DEFAULT_SHUTDOWN_S,
-        .settle_s = job->warm.settle_s >= 0 ? job->warm.settle_s : DEFAULT_SETTLE_S,
+        .settle_s = cutover_settle_s(m),
         .delta_bytes = json_get_int(last, "changed_bytes", 0),
         .rate_bytes_s = rate > 0 ? rate : DEFAULT_RATE_BYTES_S,
         .convert_s = job->convert_seconds > 0 ? job->convert_seconds : DEFAULT_CONVERT_S,

@@ -52,7 +52,8 @@ struct live_ops {
                  void *arg, enum live_answer *ret, char why[512], struct err *err);
 
     /* Each waits for its end; what is so already is fine. shut_down: ERR_UNAVAILABLE when the guest
-     * does not do it in time. confirm_off: ERR_CONFLICT when it is not off, or comes back. */
+     * does not do it, or not in time. confirm_off: ERR_CONFLICT when it is not off, or comes back.
+     */
     int (*shut_down)(struct source *src, struct err *err);
     int (*power_off)(struct source *src, struct err *err);
     int (*power_on)(struct source *src, struct err *err);

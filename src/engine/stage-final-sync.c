@@ -3,19 +3,6 @@
 #include "engine/live.h"
 #include "engine/round.h"
 
-#define SETTLE_WINDOWS_S 30
-#define SETTLE_S 15
-
-static int
-settle_seconds(const struct migration *m)
-{
-    struct live_machine machine;
-    if (m->job->warm.settle_s >= 0)
-        return (int)m->job->warm.settle_s;
-    m->source->live->machine(m->source, &machine);
-    return machine.windows ? SETTLE_WINDOWS_S : SETTLE_S;
-}
-
 /* What a round that did not end has frozen is of before: the last one reads what the machine left
  * when it went off. */
 static int
@@ -49,7 +36,7 @@ run(struct migration *m, struct err *err)
         return r;
     migration_say(m, "Waiting until the source has settled");
     const struct live_ops *live = m->source->live;
-    if (live->confirm_off(m->source, settle_seconds(m), err) < 0 ||
+    if (live->confirm_off(m->source, cutover_settle_s(m), err) < 0 ||
         live->refresh(m->source, err) < 0)
         return -1;
     migration_say(m, "Copying what changed last");

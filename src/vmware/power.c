@@ -63,6 +63,15 @@ look_off(const struct object *object, void *arg, struct err *err)
     return 0;
 }
 
+/* That nobody answers, or not now, is not that the guest does not obey. */
+static int
+not_the_guest(struct err *err)
+{
+    if (err->kind == ERR_UNAVAILABLE)
+        err->kind = ERR_IO;
+    return -1;
+}
+
 int
 vmware_shutdown_guest(struct vmware_session *session, const char *moref, int timeout_s,
                       struct err *err)
@@ -71,7 +80,7 @@ vmware_shutdown_guest(struct vmware_session *session, const char *moref, int tim
     enum vmware_power power;
     snprintf(what, sizeof what, "shut down the guest of %s", moref);
     if (read_power(session, moref, what, &power, err) < 0)
-        return -1;
+        return not_the_guest(err);
     if (power == VMWARE_POWERED_OFF)
         return 0;
     if (power == VMWARE_SUSPENDED)
@@ -80,7 +89,7 @@ vmware_shutdown_guest(struct vmware_session *session, const char *moref, int tim
     struct soap_call call = { .what = what };
     if (call_plain(session, "ShutdownGuest", "VirtualMachine", moref, &call, NULL, err) < 0 &&
         !call_is_fault(session, "InvalidPowerState")) /* it went off meanwhile */
-        return -1;
+        return call_is_fault(session, "ToolsUnavailable") ? -1 : not_the_guest(err);
     struct state state = { .session = session, .what = what };
     struct watch_spec spec = {
         .type = "VirtualMachine",
@@ -91,7 +100,9 @@ vmware_shutdown_guest(struct vmware_session *session, const char *moref, int tim
         .look = look_off,
         .arg = &state,
     };
-    return property_watch(session, &spec, err);
+    if (property_watch(session, &spec, err) == 0)
+        return 0;
+    return clock_now_ns() < spec.deadline_ns ? not_the_guest(err) : -1;
 }
 
 /* ---- switching ---- */

@@ -10,7 +10,8 @@ int vmware_power_state(struct vmware_session *session, const char *moref, enum v
 
 /* Ask the guest to shut down and wait until the machine is off. One that is off is fine.
  * ERR_UNAVAILABLE: VMware Tools do not run there, or it was not off after timeout_s (0: 5 minutes);
- * then it may still be on its way. ERR_CONFLICT: it is suspended, or waits for an answer. */
+ * then it may still be on its way. ERR_CONFLICT: it is suspended, or waits for an answer. A server
+ * that cannot be asked is ERR_IO: that says nothing about the guest. */
 int vmware_shutdown_guest(struct vmware_session *session, const char *moref, int timeout_s,
                           struct err *err);
 

@@ -14,6 +14,7 @@ from v2v_scenes import names_in, wait_until  # noqa: E402 pylint: disable=wrong-
 from worker import KILL_AFTER  # noqa: E402 pylint: disable=wrong-import-position
 
 MACHINES = 60
+CALL_TRIES = 5          # of one call of the vSphere API, before it has failed; a cut connection is tried once more
 MIB = 1 << 20
 NAMES = ["two words", "wéb/01 100%", "-dash", "ünï.cödé;$(x)"]
 SPECIAL = {"no tools": {"tools_after_s": 1e9}, "deaf": {"shutdown": "ignore"}, "untracked vddk":
@@ -271,6 +272,14 @@ def test_pulled_plug(world):
     scene.is_done(scene.migrate(rounds=1))
     assert world.ask(do="state")["calls"].get("ShutdownGuest", 0) == before
     assert scene.machine()["power_changes"][-1] == ["poweredOff", "request"]
+
+
+def test_no_plug_is_pulled_for_a_server_that_does_not_answer(ruled):
+    scene = ruled.take()
+    to_rounds(scene)
+    ruled.ask(do="add", rule={"method": "ShutdownGuest", "action": "cut", "times": CALL_TRIES + 1})
+    scene.is_done(cut_over(scene))
+    assert scene.machine()["power_changes"][-1] == ["poweredOff", "guest"]
 
 
 @pytest.mark.parametrize("name, warm", [("no tools", {"shutdown": "auto"}), ("by hand", {"shutdown": "manual"})])

@@ -483,6 +483,38 @@ a_guest_without_tools_is_not_shut_down(void **state)
     assert_non_null(strstr(err.text, "moved or copied?"));
 }
 
+static void
+a_server_that_is_away_says_nothing_of_the_guest(void **state)
+{
+    (void)state;
+#define LOST                                                                                       \
+    {                                                                                              \
+        .expect = { "<ShutdownGuest " }                                                            \
+    }
+    static const struct exchange lost[] = { POWER("poweredOn"), LOST, LOST, LOST, LOST, LOST };
+    PLAY(lost);
+    assert_int_equal(vmware_shutdown_guest(session, "vm-1", 0, &err), -1);
+    double_done();
+    assert_int_equal(err.kind, ERR_IO);
+#define AWAY                                                                                       \
+    {                                                                                              \
+        .expect = { "runtime.question" }, .status = 503                                            \
+    }
+    static const struct exchange away[] = {
+        POWER("poweredOn"),
+        { .expect = { "<ShutdownGuest " }, .status = 200, .body = RESPONSE("ShutdownGuest", "") },
+        AWAY,
+        AWAY,
+        AWAY,
+        AWAY,
+        AWAY,
+    };
+    PLAY(away);
+    assert_int_equal(vmware_shutdown_guest(session, "vm-1", 0, &err), -1);
+    double_done();
+    assert_int_equal(err.kind, ERR_IO);
+}
+
 int
 main(void)
 {
@@ -505,6 +537,7 @@ main(void)
         TEST(a_time_limit_is_held),
         TEST(off_must_stay_off),
         TEST(a_guest_without_tools_is_not_shut_down),
+        TEST(a_server_that_is_away_says_nothing_of_the_guest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
