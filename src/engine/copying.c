@@ -300,15 +300,10 @@ take_ended(struct crew *crew)
 static bool
 is_begun(const struct crew *crew, const struct lane *lane)
 {
-    const struct migration_paths *paths = &crew->m->paths;
-    auto_free char *part = NULL;
     if (crew->copying->disks[lane->disk].how != COPYING_WHOLE)
         return lane->part > 0;
-    if (asprintf(&part, "%s.part", paths->disks[lane->disk]) < 0) {
-        part = NULL;
-        return true;
-    }
-    return access(paths->disks[lane->disk], F_OK) == 0 || access(part, F_OK) == 0;
+    return access(crew->m->paths.disks[lane->disk], F_OK) == 0 ||
+           migration_has_part(crew->m, lane->disk);
 }
 
 /* True: it runs again, in another way, or that has failed, too. */

@@ -1,13 +1,12 @@
 #include "engine/migration.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/checked.h"
 #include "engine/live.h"
-
-#define PART_SUFFIX ".part" /* vmferry-copy's, while an image is not complete */
 
 static bool
 is_cancelled(const struct migration *m)
@@ -112,17 +111,21 @@ migration_accel(struct migration *m, struct err *err)
 }
 
 bool
+migration_has_part(const struct migration *m, size_t disk)
+{
+    char part[PATH_MAX];
+    int len = snprintf(part, sizeof part, "%s" PART_SUFFIX, m->paths.disks[disk]);
+    return len < (int)sizeof part && access(part, F_OK) == 0;
+}
+
+bool
 migration_has_copies(const struct migration *m)
 {
     if (state_is(&m->state, STATE_PLACING))
         return true;
     for (size_t i = 0; i < m->vm->n_disks; i++) {
-        auto_free char *part = NULL;
-        if (!m->paths.disks[i])
-            continue;
-        if (access(m->paths.disks[i], F_OK) == 0)
-            return true;
-        if (asprintf(&part, "%s" PART_SUFFIX, m->paths.disks[i]) >= 0 && access(part, F_OK) == 0)
+        const char *image = m->paths.disks[i];
+        if (image && (access(image, F_OK) == 0 || migration_has_part(m, i)))
             return true;
     }
     return false;

@@ -106,11 +106,13 @@ void migration_log(const struct migration *m, enum log_level level, const char *
 /* Fills in the stage and the overall percentage. */
 void migration_progress(const struct migration *m, struct engine_progress *progress);
 
-/* Percent of the whole journey, when part_pct of the stage that runs is done. */
-int migration_overall_pct(size_t stage, int part_pct);
-
 /* What to accelerate with: asked for once, said in the log. */
 int migration_accel(struct migration *m, struct err *err);
+
+#define PART_SUFFIX ".part" /* vmferry-copy's, while an image is not complete */
+
+/* Whether there is an image of that disk that is not complete. */
+bool migration_has_part(const struct migration *m, size_t disk);
 
 /* Whether the working folder holds anything that took time to copy. */
 bool migration_has_copies(const struct migration *m);

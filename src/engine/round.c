@@ -144,9 +144,7 @@ has_image(const struct migration *m, size_t i)
 static bool
 has_part(const struct migration *m, size_t i)
 {
-    auto_free char *part = NULL;
-    return asprintf(&part, "%s.part", m->paths.disks[i]) >= 0 && access(part, F_OK) == 0 &&
-           access(m->paths.maps[i], F_OK) == 0;
+    return migration_has_part(m, i) && access(m->paths.maps[i], F_OK) == 0;
 }
 
 /* What an interrupted base copy has made is of the moment at which the machine stood then. When
@@ -366,9 +364,8 @@ epochs_now(const struct round *r)
     json_t *epochs = json_object();
     for (size_t i = 0; epochs && i < m->vm->n_disks; i++) {
         char key[KEY_TEXT_MAX];
-        json_t *epoch = json_pack("{s:s, s:I, s:s?}", "epoch", m->source->live->epoch(m->source, i),
-                                  "capacity_bytes", (json_int_t)m->vm->disks[i].capacity_bytes,
-                                  "serial", m->vm->disks[i].serial);
+        json_t *epoch = json_pack("{s:s, s:I}", "epoch", m->source->live->epoch(m->source, i),
+                                  "capacity_bytes", (json_int_t)m->vm->disks[i].capacity_bytes);
         if (json_object_set_new(epochs, key_text(m, i, key), epoch) < 0) {
             json_decref(epochs);
             return NULL;

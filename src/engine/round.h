@@ -19,7 +19,7 @@ enum round_kind { ROUND_BASE, ROUND_DELTA, ROUND_FINAL };
  * ends.
  */
 #define ROUND_STATE "round"
-#define ROUND_EPOCHS "epochs"     /* {"2000": {"epoch": TEXT, "capacity_bytes": N, "uuid": TEXT}} */
+#define ROUND_EPOCHS "epochs"     /* {"2000": {"epoch": TEXT, "capacity_bytes": N}} */
 #define ROUND_COUNT "rounds"      /* how many have ended */
 #define ROUND_LAST "last_round"   /* of the last one: {"ended_at", "seconds", "changed_bytes"} */
 #define ROUND_RATE "rate_bytes_s" /* measured in rounds and the base copy */

@@ -186,8 +186,9 @@ migration_say(const struct migration *m, const char *fmt, ...)
     m->watch->stage(stages[m->stage]->name, text, m->watch->arg);
 }
 
-int
-migration_overall_pct(size_t stage, int part_pct)
+/* Of the whole journey, when part_pct of that stage is done. */
+static int
+overall_pct(size_t stage, int part_pct)
 {
     unsigned all = 0, before = 0;
     for (size_t i = 0; i < ARRAY_LEN(stages); i++) {
@@ -203,6 +204,6 @@ void
 migration_progress(const struct migration *m, struct engine_progress *progress)
 {
     progress->stage = stages[m->stage]->name;
-    progress->overall_pct = migration_overall_pct(m->stage, progress->pct);
+    progress->overall_pct = overall_pct(m->stage, progress->pct);
     m->watch->progress(progress, m->watch->arg);
 }

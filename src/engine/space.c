@@ -57,7 +57,7 @@ add_disk(const struct migration *m, size_t i, uint64_t *sure, uint64_t *most)
     struct stat st;
     if (stat(m->paths.disks[i], &st) == 0)
         return;
-    uint64_t there = allocated_bytes(m->paths.disks[i], ".part");
+    uint64_t there = allocated_bytes(m->paths.disks[i], PART_SUFFIX);
     uint64_t whole = disk->capacity_bytes - MIN(disk->capacity_bytes, there);
     uint64_t least = 0;
     bool stream =
