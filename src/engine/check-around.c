@@ -117,41 +117,56 @@ static const char privilege_cure[] =
     "give the user's role these privileges on the machine, its datastores and what they are in "
     "(vmferry-check(1) lists which transport needs which)";
 
-static void
-judge_cold(const struct check_privileges *p, const struct check_context *context, check_fn *found,
-           void *arg)
+/* What the user lacks for each transport that may be used. It is an error when none has all that it
+ * needs, and info when another one has. */
+struct reading {
+    enum check_level level;
+    char what[448]; /* "for VDDK the user lacks A, B; for HTTPS ..." */
+};
+
+static struct reading
+reading_of(const struct check_privileges *p, unsigned transports, unsigned common)
 {
     static const char *const names[] = { "VDDK", "HTTPS", "export", "SSH" };
-    unsigned common = (context->snapshot ? FOR_SNAPSHOT : 0) | (p->encrypted ? FOR_ENCRYPTED : 0);
-    unsigned allowed = context->transports ? context->transports : (unsigned)CHECK_BY_ANY;
-    unsigned may = allowed & p->transports;
-    char what[448] = "";
+    struct reading reading = { .level = CHECK_NONE };
     size_t len = 0, n_lacking = 0, n_able = 0;
-    /* SSH is never chosen without being asked for. */
-    if (!context->transports)
-        may &= ~(unsigned)CHECK_BY_SSH;
     for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
-        if (!(may & (1u << i)))
+        if (!(transports & (1u << i)))
             continue;
         struct lack lack = lack_of(p, (1u << i) | common);
         n_able += lack.n == 0;
         n_lacking += lack.n != 0;
-        if (lack.n && len < sizeof what)
-            len += (size_t)snprintf(what + len, sizeof what - len, "%sfor %s the user lacks %s",
-                                    len ? "; " : "", names[i], lack.text);
+        if (lack.n && len < sizeof reading.what)
+            len += (size_t)snprintf(reading.what + len, sizeof reading.what - len,
+                                    "%sfor %s the user lacks %s", len ? "; " : "", names[i],
+                                    lack.text);
     }
-    if (n_lacking == 0)
-        return;
-    enum check_level level = n_able ? CHECK_INFO : CHECK_ERROR;
-    say(&(struct word){ "privilege", privilege_cause, privilege_cure, level, CHECK_NONE }, "",
-        found, arg, "%s", what);
+    if (n_lacking)
+        reading.level = n_able ? CHECK_INFO : CHECK_ERROR;
+    return reading;
+}
+
+static void
+judge_reading(const struct check_privileges *p, const struct check_context *context,
+              check_fn *found, void *arg)
+{
+    unsigned may = p->transports & (context->transports ? context->transports : CHECK_BY_ANY);
+    unsigned encrypted = p->encrypted ? FOR_ENCRYPTED : 0;
+    /* SSH is never chosen without being asked for. */
+    if (!context->transports)
+        may &= ~(unsigned)CHECK_BY_SSH;
+    struct reading warm = reading_of(p, may & CHECK_BY_WARM, encrypted);
+    /* What the warm way lacks is a part of this. */
+    struct reading cold = reading_of(p, may, encrypted | (context->snapshot ? FOR_SNAPSHOT : 0));
+    if (cold.level)
+        say(&(struct word){ "privilege", privilege_cause, privilege_cure, cold.level, warm.level },
+            "", found, arg, "%s", cold.what);
 }
 
 static void
 judge_warm(const struct check_privileges *p, check_fn *found, void *arg)
 {
-    unsigned purposes = CHECK_BY_VDDK | FOR_SNAPSHOT | FOR_TRACKING;
-    struct lack lack = lack_of(p, purposes | (p->encrypted ? FOR_ENCRYPTED : 0));
+    struct lack lack = lack_of(p, FOR_SNAPSHOT | FOR_TRACKING);
     struct lack power = lack_of(p, FOR_POWER);
     if (lack.n)
         say(&(struct word){ "privilege", privilege_cause, privilege_cure, CHECK_NONE, CHECK_ERROR },
@@ -182,7 +197,7 @@ void
 check_privileges(const struct check_privileges *privileges, const struct check_context *context,
                  check_fn *found, void *arg)
 {
-    judge_cold(privileges, context, found, arg);
+    judge_reading(privileges, context, found, arg);
     judge_warm(privileges, found, arg);
     judge_hold(privileges, context, found, arg);
 }
@@ -292,7 +307,7 @@ check_host_reach(const char *host, unsigned port, const struct err *wrong, bool 
         say(&(struct word){ "host-name",
                             "disks are read from the host itself, by the name that vCenter knows",
                             "enter the name in the name server, or in /etc/hosts here", cold,
-                            CHECK_ERROR },
+                            cold },
             host, found, arg, "%s", wrong->text);
     else
         say(&(struct word){ "host-port", cause, cure, cold, vddk ? cold : CHECK_NONE }, host, found,
@@ -336,11 +351,15 @@ check_target_unusable(const char *why, check_fn *found, void *arg)
 void
 check_vddk_unusable(const char *why, bool needed, check_fn *found, void *arg)
 {
+    enum check_level level = needed ? CHECK_ERROR : CHECK_INFO;
     const struct word word = {
-        "vddk", "a warm migration reads disks by VDDK; a cold one has other transports",
+        "vddk",
+        needed ? "the disks are to be read by VDDK"
+               : "without VDDK disks are read over HTTPS or, in a cold migration, by export",
         "unpack the VDDK package to /opt/vmware-vix-disklib-distrib, or name its directory with "
         "--vddk-libdir; 'vmferry doctor' says more",
-        needed ? CHECK_ERROR : CHECK_INFO, CHECK_ERROR
+        level,
+        level,
     };
     say(&word, "", found, arg, "%s", why);
 }

@@ -89,7 +89,7 @@ look_transports_of(struct check *c, size_t i)
 {
     char can_text[CHECK_TRANSPORTS_TEXT_MAX], may_text[CHECK_TRANSPORTS_TEXT_MAX];
     unsigned can = check_disk_transports(c->m, i, c->context), may = check_allowed(c->context);
-    if (can & may & (CHECK_BY_VDDK | CHECK_BY_HTTPS))
+    if (can & may & CHECK_BY_WARM)
         return true;
     if (can == 0 && !is_said(c, &c->m->disks[i]))
         check_say(c, SUBJECT(c, i), "can be read by no transport as it is");
@@ -99,7 +99,9 @@ look_transports_of(struct check *c, size_t i)
     else if (can && !is_independent(&c->m->disks[i]))
         check_say_at(
             c, CHECK_NONE, CHECK_ERROR, SUBJECT(c, i),
-            "can be read neither by VDDK nor by HTTPS, of which a warm migration needs one");
+            "can be read by %s only, and what may be used is %s: a warm migration needs VDDK or "
+            "HTTPS",
+            check_transports_text(can, can_text), check_transports_text(may, may_text));
     return can & may;
 }
 

@@ -75,8 +75,8 @@ read_start(const json_t *start, struct check_site *site, struct err *err)
         return -1;
     site->wish = (enum check_wish)mode;
     site->context.transports = transport ? 1u << (transport - 1) : 0;
-    /* Only VDDK reads what has changed. */
-    if (site->wish == CHECK_WISH_ANY && transport && site->context.transports != CHECK_BY_VDDK)
+    /* The others read whole disks only. */
+    if (site->wish == CHECK_WISH_ANY && transport && !(site->context.transports & CHECK_BY_WARM))
         site->wish = CHECK_WISH_COLD;
     site->context.ours = OUR_SNAPSHOTS;
     site->server = json_get_str(json_object_get(start, "endpoint"), "server", "");
@@ -194,7 +194,7 @@ static int
 look_around(struct check_site *site, const json_t *start, struct err *err)
 {
     bool read_only = false;
-    unsigned may = site->context.transports;
+    unsigned *may = &site->context.transports;
     struct vddk_library library;
     struct err why = ERR_INIT;
     if (site->context.esxi && vmware_licence(site->session, &read_only, NULL, err) < 0)
@@ -202,8 +202,13 @@ look_around(struct check_site *site, const json_t *start, struct err *err)
     if (read_only)
         check_free_licence(&site->context, check_site_found, site);
     const char *libdir = json_get_str(json_object_get(start, "vddk"), "libdir", NULL);
-    if (vddk_library_find(libdir, &library, &why) < 0)
-        check_vddk_unusable(why.text, may == CHECK_BY_VDDK, check_site_found, site);
+    bool asked = *may != 0;
+    if ((!asked || *may == CHECK_BY_VDDK) && vddk_library_find(libdir, &library, &why) < 0) {
+        check_vddk_unusable(why.text, asked, check_site_found, site);
+        /* What is left of those that are taken without being asked for (engine/transport.h). */
+        if (!asked)
+            *may = CHECK_BY_HTTPS | CHECK_BY_EXPORT;
+    }
     return check_hosts_load(site, err);
 }
 

@@ -24,8 +24,8 @@ enum check_level {
     CHECK_ERROR,   /* it cannot be done this way as things are */
 };
 
-/* The ways of a migration. Cold: the machine is off, or read from one snapshot. Warm: by changed
- * block tracking while it runs. */
+/* The ways of a migration. Cold: the machine is off, or read from one snapshot. Warm: round by
+ * round while it runs. */
 enum check_way { CHECK_COLD, CHECK_WARM, CHECK_WAYS };
 
 /* How disks are read, as a set. */
@@ -35,6 +35,7 @@ enum {
     CHECK_BY_EXPORT = 4,
     CHECK_BY_SSH = 8,
     CHECK_BY_ANY = 15,
+    CHECK_BY_WARM = CHECK_BY_VDDK | CHECK_BY_HTTPS, /* that read a part of a disk, as rounds do */
 };
 
 /* What is planned. Zeroed: a look at what is there, no transport chosen. */

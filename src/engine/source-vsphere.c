@@ -195,7 +195,7 @@ check_warm(struct vsphere_source *v, struct check_context *context, struct err *
                        v->machine->name, job_transport_name(transport));
     context->snapshot = true;
     if (!context->transports)
-        context->transports = CHECK_BY_VDDK | CHECK_BY_HTTPS;
+        context->transports = CHECK_BY_WARM;
     /* What an earlier run of this migration turned on or switched off is no finding. */
     if (json_object_get(v->source.job->state, "copy"))
         return 0;
@@ -215,7 +215,7 @@ vsphere_check(struct source *src, struct err *err)
     };
     if ((warm ? check_warm(v, &context, err) : check_cold(v, &context, err)) < 0)
         return -1;
-    context.transports = warm ? CHECK_BY_VDDK | CHECK_BY_HTTPS : 0;
+    context.transports = warm ? CHECK_BY_WARM : 0;
     return vsphere_choose(v, check_transports(v->machine, &context), err);
 }
 

@@ -209,9 +209,20 @@ def test_room_at_the_target(vmferry, site, tmp_path):
     assert done.returncode == 1 and [event for event in events if event.get("code") == "target-room"]
 
 
-def test_a_warm_migration_needs_vddk(vmferry, site, tmp_path):
+@pytest.mark.parametrize("transport, warm", [("auto", True), ("vddk", False), ("https", True), ("export", False), ("ssh", False)])
+def test_which_transports_are_warm(vmferry, site, tmp_path, transport, warm):
+    """VDDK is not there; over HTTPS the rounds of a warm migration can be read as well."""
+    done, events = run(vmferry, site, "--mode", "warm", "--it", transport, "--nfc-port", site.nfc_port,
+                       "--vddk-libdir", tmp_path, "plain")
+    verdict, = about(events, "machine", "plain")
+    assert verdict["warm"] == warm and done.returncode == (0 if warm else 1), events
+
+
+def test_vddk_where_it_is_missing_and_where_it_is(vmferry, site, tmp_path):
     args = ["--mode", "warm", "--nfc-port", site.nfc_port, "--vddk-libdir", tmp_path, "plain"]
     done, events = run(vmferry, site, *args)
+    assert done.returncode == 0 and [event["level"] for event in events if event.get("code") == "vddk"] == ["info"]
+    done, events = run(vmferry, site, "--it", "vddk", *args)
     assert done.returncode == 1 and [event["level"] for event in events if event.get("code") == "vddk"] == ["error"]
     subprocess.run(["cc", "-shared", "-x", "c", "/dev/null", "-o", tmp_path / "libvixDiskLib.so.8"], check=True)
     done, events = run(vmferry, site, *args)
@@ -261,7 +272,8 @@ def test_hosts(vmferry, tmp_path):
         assert {("no-such-host.invalid", "host-name"), ("127.0.0.1", "host-maintenance"), ("localhost", "cbt-bug")} <= by_subject
         assert done.returncode == 0
         verdicts = {event["name"]: event for event in events if event["type"] == "machine"}
-        assert all(verdict["cold"] and not verdict["warm"] for verdict in verdicts.values())
+        assert all(verdict["cold"] for verdict in verdicts.values())
+        assert {name for name, verdict in verdicts.items() if verdict["warm"]} == {"a"}    # over HTTPS vCenter is asked
         done, events = run(vmferry, lab, "--it", "vddk", "--mode", "cold", "--nfc-port", lab.nfc_port,
                            "--vddk-libdir", vmferry.parents[2] / "lab/vddk")
         assert done.returncode == 3     # by VDDK nothing is read of a host that nobody knows, or in maintenance

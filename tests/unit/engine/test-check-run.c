@@ -357,7 +357,7 @@ a_name_that_nobody_knows(void **state)
     auto_json json_t *detail = check("", "");
     assert_sums(detail, 1, 0);
     assert_string_equal(json_get_str(said("host-name"), "cold", ""), "warning");
-    assert_string_equal(json_get_str(said("host-name"), "warm", ""), "error");
+    assert_string_equal(json_get_str(said("host-name"), "warm", ""), "warning");
     /* A host that we are logged in to has the name that the user gave. */
     double_teardown(state);
     double_setup(state);
@@ -397,18 +397,28 @@ a_server_that_cannot_tell_rights_is_taken_as_it_is(void **state)
 }
 
 static void
-without_vddk_there_is_no_warm_way(void **state)
+without_vddk_a_warm_migration_reads_over_https(void **state)
 {
     (void)state;
     add_host("esx1");
     add_machine("web01", "esx1");
+    add_machine("linked", "esx1")->disks[0].has_parent = true;
     vsphere.no_vddk = true;
     auto_json json_t *detail = check("", "");
-    assert_sums(detail, 1, 0);
+    assert_sums(detail, 2, 0);
     assert_true(json_is_null(json_object_get(said("vddk"), "machine")));
-    assert_false(json_get_bool(double_said("machine", 0), "warm", true));
+    assert_string_equal(json_get_str(said("vddk"), "level", ""), "info");
+    assert_true(json_get_bool(double_said("machine", 0), "warm", false));
+    /* What only VDDK and export can read. */
+    assert_true(json_get_bool(double_said("machine", 1), "cold", false));
+    assert_false(json_get_bool(double_said("machine", 1), "warm", true));
     auto_json json_t *warm = check("", "\"mode\": \"warm\"");
-    assert_sums(warm, 1, 1);
+    assert_sums(warm, 2, 1);
+    auto_json json_t *vddk = check("", "\"transport\": \"vddk\"");
+    assert_sums(vddk, 2, 2);
+    assert_int_equal(count_said("vddk"), 3);
+    auto_json json_t *https = check("", "\"transport\": \"https\"");
+    assert_int_equal(count_said("vddk"), 3);
 }
 
 static void
@@ -462,7 +472,7 @@ main(void)
         TEST(a_name_that_nobody_knows),
         TEST(what_the_user_may_not_do),
         TEST(a_server_that_cannot_tell_rights_is_taken_as_it_is),
-        TEST(without_vddk_there_is_no_warm_way),
+        TEST(without_vddk_a_warm_migration_reads_over_https),
         TEST(a_free_licence_only_reads),
         TEST(the_target_must_have_room),
         cmocka_unit_test_teardown(what_stops_one_way_blocks_only_who_wants_it, double_teardown),
