@@ -11,6 +11,7 @@
 #define NFC_PORT 902
 #define POOL_DEFAULT "default" /* as virt-v2v -o libvirt */
 
+static int check_conversion(const struct spec *spec, struct err *err);
 static json_t *input_of(const struct spec *spec, const struct config *config);
 static int output_of(const struct spec *spec, json_t **ret, struct err *err);
 static json_t *networks_of(const struct spec *spec);
@@ -26,20 +27,32 @@ job_json_make(const struct spec *spec, const struct config *config, char **ret_j
 {
     auto_json json_t *output = NULL;
     const struct spec_migration *m = &spec->migration;
-    if (output_of(spec, &output, err) < 0)
+    if (check_conversion(spec, err) < 0 || output_of(spec, &output, err) < 0)
         return -1;
     bool converts = spec->conversion.run_virt_v2v == TRISTATE_YES;
     auto_json json_t *job = json_pack(
-        "{s:s, s:o, s:O, s:{s:b, s:n, s:n, s:i, s:b, s:b, s:s?}, s:{s:[], s:[], s:[]}, s:o, s:o, "
+        "{s:s, s:o, s:O, s:{s:b, s:n, s:n, s:i, s:b, s:b, s:s?}, s:{s:[], s:[], s:[]}, s:o, "
         "s:I, s:I, s:b, s:b, s:o, s:b}",
         "action", "migrate", "input", input_of(spec, config), "output", output, "convert", "wanted",
         converts, "root", "block_driver", "memsize_mib", 0, "no_fstrim", 0, "trace", 0,
         "virtio_win", spec->conversion.virtio_win, "nics", "macs", "networks", "bridges", "keys",
-        texts_of(&spec->conversion.keys), "first_boot", texts_of(&spec->conversion.first_boot),
-        "limit_bytes_s", (json_int_t)m->bandwidth_bytes_s, "readers", (json_int_t)m->readers,
-        "verify", m->verify == SPEC_VERIFY_FULL, "discard", 0, "warm", warm_of(spec), "journal", 1);
+        texts_of(&spec->conversion.keys), "limit_bytes_s", (json_int_t)m->bandwidth_bytes_s,
+        "readers", (json_int_t)m->readers, "verify", m->verify == SPEC_VERIFY_FULL, "discard", 0,
+        "warm", warm_of(spec), "journal", 1);
     *ret_job = job ? json_dumps(job, JSON_COMPACT) : NULL;
     return *ret_job ? 0 : err_errno(err, ENOMEM, "%s", spec_machine(spec));
+}
+
+/* virt-v2v-in-place has no option for it in the versions that we know. */
+static int
+check_conversion(const struct spec *spec, struct err *err)
+{
+    if (spec->conversion.first_boot.n == 0)
+        return 0;
+    return err_set(err, ERR_INVALID,
+                   "conversion.first_boot: this version of vmferry puts no scripts into the guest: "
+                   "take it out, and run them in the new machine yourself, or put them into the "
+                   "guest before it moves");
 }
 
 static json_t *

@@ -234,6 +234,7 @@ parse_convert(const json_t *convert, struct job *job, struct err *err)
     job->memsize_mib = (unsigned)memsize_mib;
     job->no_fstrim = json_get_bool(convert, "no_fstrim", false);
     job->trace = json_get_bool(convert, "trace", false);
+    job->virtio_win = json_get_str(convert, "virtio_win", NULL);
     return 0;
 }
 

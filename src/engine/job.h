@@ -12,9 +12,9 @@
  * {"kind": "local" | "null" | "libvirt", "dir": DIR | null, "name": NAME | null, "disk_format":
  * "raw" | "qcow2", "preallocated": bool, and of "libvirt": "uri": URI | null, "pool": POOL | null
  * (instead of "dir"), "networks": {"VM Network": "default"}}, "convert": {"wanted": bool, "root":
- * ..., "block_driver": ..., "memsize_mib": N, "no_fstrim": bool, "trace": bool}, "nics": {"macs":
- * [...], "networks": [...], "bridges": [...]},    as the options of virt-v2v "keys": [...],
- * "limit_bytes_s": N, "verify": bool, "discard": bool, "id": ID | null}
+ * ..., "block_driver": ..., "memsize_mib": N, "no_fstrim": bool, "trace": bool, "virtio_win":
+ * PATH | null}, "nics": {"macs": [...], "networks": [...], "bridges": [...]},    as the options of
+ * virt-v2v "keys": [...], "limit_bytes_s": N, "verify": bool, "discard": bool, "id": ID | null}
  */
 #ifndef ENGINE_JOB_H
 #define ENGINE_JOB_H
@@ -119,6 +119,7 @@ struct job {
     const char *root, *block_driver;
     unsigned memsize_mib;
     bool no_fstrim, trace;
+    const char *virtio_win; /* drivers for Windows; NULL: $VIRTIO_WIN, or where they usually lie */
 
     const char **macs, **networks, **bridges;
     const char **keys;

@@ -204,6 +204,7 @@ run_virt_v2v(struct migration *m, struct err *err)
         .memsize_mib = m->job->memsize_mib,
         .no_fstrim = m->job->no_fstrim,
         .trace = m->job->trace,
+        .virtio_win = m->job->virtio_win,
     };
     struct err ignored = ERR_INIT;
     int r = convert_run(&spec, show_event, migration_is_cancelled, m, err);

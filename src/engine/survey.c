@@ -57,6 +57,7 @@ look(struct migration *m, const struct vm_image *images, struct guest_report *re
         .accel = m->accel,
         .firmware_known = m->vm->firmware_known,
         .firmware = m->vm->firmware,
+        .virtio_win = m->job->virtio_win,
         .no_convert = !m->job->convert,
         .log_path = m->paths.inspect_log,
         .cancelled = migration_is_cancelled,

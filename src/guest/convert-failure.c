@@ -60,7 +60,7 @@ static const struct convert_failure failures[] = {
       "VIRT_TOOLS_DATA_DIR" },
     { "there are no virtio drivers available for this version of Windows", ERR_NOT_FOUND,
       "virtio-win has no drivers for this version of Windows",
-      "set VIRTIO_WIN to an ISO that has" },
+      "set VIRTIO_WIN, or a spec's conversion.virtio_win, to an ISO that has" },
     { "ntfs-3g", ERR_UNAVAILABLE, "the appliance cannot read NTFS",
       "install ntfs-3g on this host and remove the old appliance (/var/tmp/.guestfs-*)" },
     { "resolv.conf: Operation not permitted", ERR_CONFLICT,

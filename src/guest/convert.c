@@ -317,15 +317,18 @@ run_command(struct run *run, const struct command *cmd, const struct convert_fea
             struct err *err)
 {
     const struct convert_spec *spec = run->spec;
-    auto_free char *tmp = NULL, *big_tmp = NULL, *small_tmp = NULL, *cache = NULL;
+    auto_free char *tmp = NULL, *big_tmp = NULL, *small_tmp = NULL, *cache = NULL, *win = NULL;
     char memory[48];
     if (asprintf(&tmp, "TMPDIR=%s", spec->temp_dir) < 0 ||
         asprintf(&big_tmp, "VIRT_V2V_TMPDIR=%s", spec->temp_dir) < 0 ||
         asprintf(&small_tmp, "LIBGUESTFS_TMPDIR=%s", spec->temp_dir) < 0 ||
-        asprintf(&cache, "LIBGUESTFS_CACHEDIR=%s", shared_cache_dir()) < 0)
+        asprintf(&cache, "LIBGUESTFS_CACHEDIR=%s", shared_cache_dir()) < 0 ||
+        (spec->virtio_win && asprintf(&win, "VIRTIO_WIN=%s", spec->virtio_win) < 0))
         return err_errno(err, ENOMEM, "start virt-v2v");
     const char *env[16] = { tmp, big_tmp, small_tmp, cache, "LC_ALL=C" };
     size_t n = 5;
+    if (win)
+        env[n++] = win;
     for (const char *const *add = accel_env(spec->accel); *add; add++)
         env[n++] = *add;
     if (spec->memsize_mib && !features->memsize) {

@@ -27,6 +27,7 @@ struct convert_spec {
     unsigned memsize_mib;     /* memory of the appliance; 0: virt-v2v's own choice */
     bool no_fstrim;           /* --no-fstrim */
     bool trace;               /* -x: each libguestfs call into the log as well */
+    const char *virtio_win;   /* ISO or directory, as $VIRTIO_WIN; NULL: virt-v2v's own choice */
     const char *program;      /* NULL: virt-v2v-in-place, looked for in PATH */
     int64_t silence_limit_ns; /* stop when it says nothing for so long; 0: 30 minutes */
 };

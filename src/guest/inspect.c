@@ -20,7 +20,7 @@ static void judge_firmware(const struct inspect_options *options, struct guest_r
 static int look_inside(const struct disk_servers *disks, const struct disklabel *labels,
                        const struct inspect_options *options, struct guest_report *report,
                        struct err *err);
-static void judge_host(struct guest_report *report);
+static void judge_host(const struct inspect_options *options, struct guest_report *report);
 
 int
 inspect_images(const struct vm_image *images, size_t n_images,
@@ -46,7 +46,7 @@ inspect_images(const struct vm_image *images, size_t n_images,
             guest_facts_free(&ret_report->facts);
             return -1;
         }
-        judge_host(ret_report);
+        judge_host(options, ret_report);
     }
     for (size_t i = 0; options->no_convert && i < ret_report->n_findings; i++)
         if (ret_report->findings[i].level == FINDING_ERROR)
@@ -175,10 +175,10 @@ has_file(const char *dir, const char *name)
 }
 
 static void
-judge_windows_tools(struct guest_report *report)
+judge_windows_tools(const struct inspect_options *options, struct guest_report *report)
 {
     const char *dir = getenv("VIRT_TOOLS_DATA_DIR");
-    const char *drivers = getenv("VIRTIO_WIN");
+    const char *drivers = options->virtio_win ? options->virtio_win : getenv("VIRTIO_WIN");
     if (!dir || !*dir)
         dir = "/usr/share/virt-tools";
     if (!has_file(dir, "rhsrvany.exe") && !has_file(dir, "pvvxsvc.exe"))
@@ -187,15 +187,21 @@ judge_windows_tools(struct guest_report *report)
             "virt-v2v converts no Windows without rhsrvany.exe, which is not in %.100s "
             "on this host: put it there, or set VIRT_TOOLS_DATA_DIR",
             dir);
-    bool found = drivers && *drivers
-                     ? access(drivers, R_OK) == 0
-                     : has_file(dir, "virtio-win/virtio-win.iso") || has_file(dir, "virtio-win") ||
-                           has_file("/usr/share/virtio-win", "virtio-win.iso");
-    if (!found)
+    if (drivers && *drivers) {
+        if (access(drivers, R_OK) < 0)
+            guest_report_add(
+                report, FINDING_WARNING, "no-virtio-win",
+                "the virtio drivers for Windows are not at %.300s (%s): the guest would "
+                "run with slow emulated devices; name virtio-win.iso there",
+                drivers, strerror(errno));
+    } else if (!has_file(dir, "virtio-win/virtio-win.iso") && !has_file(dir, "virtio-win") &&
+               !has_file("/usr/share/virtio-win", "virtio-win.iso")) {
         guest_report_add(
             report, FINDING_WARNING, "no-virtio-win",
             "there are no virtio drivers for Windows on this host: the guest would run "
-            "with slow emulated devices; set VIRTIO_WIN to virtio-win.iso");
+            "with slow emulated devices; set VIRTIO_WIN, or a spec's conversion.virtio_win, to "
+            "virtio-win.iso");
+    }
 }
 
 /* virt-v2v before 2.3.4 does not know the package that holds the kernel of RHEL 9 and its kin. */
@@ -222,10 +228,10 @@ judge_virt_v2v(struct guest_report *report)
 }
 
 static void
-judge_host(struct guest_report *report)
+judge_host(const struct inspect_options *options, struct guest_report *report)
 {
     if (report->facts.type == GUEST_WINDOWS)
-        judge_windows_tools(report);
+        judge_windows_tools(options, report);
     if (report->facts.type == GUEST_LINUX)
         judge_virt_v2v(report);
 }

@@ -26,6 +26,8 @@ struct inspect_options {
     bool firmware_known; /* the firmware that the machine will have, from its description */
     enum vm_firmware firmware;
 
+    const char
+        *virtio_win;  /* that the conversion will use; NULL: $VIRTIO_WIN, or the usual places */
     bool no_convert;  /* the guest stays as it is: nothing is an error but what cannot be read */
     bool labels_only; /* only the first look */
     const char *log_path;         /* the appliance's words are appended; NULL: dropped */

@@ -163,6 +163,7 @@ def test_the_same_spec_again_goes_on(serve):
     ({"target": {"cloudstack": {"zoneid": "1", "clusterid": "2", "storageid": "3", "serviceofferingid": "4", "networkid": "5"}}},
      "target.cloudstack"),
     ({"source": {"vcenter": "elsewhere"}}, "elsewhere"),
+    ({"conversion": {"first_boot": ["/srv/first.sh"]}}, "conversion.first_boot: "),
 ])
 def test_a_spec_that_cannot_be_carried_out(serve, spec, text):
     daemon = ready(serve())
@@ -384,6 +385,14 @@ def test_a_config_without_a_password_needs_a_person(serve):
     migration = daemon.create()
     m = daemon.becomes(migration, "failed")
     assert m["error"]["kind"] == "denied" and "VC_PASSWORD" in m["error"]["text"]
+
+
+def test_drivers_for_windows(serve):
+    daemon = ready(serve(config=make_config(virt={"virtio_iso": "/srv/virtio-win.iso"})))
+    daemon.create()
+    assert daemon.next_worker().start["convert"]["virtio_win"] == "/srv/virtio-win.iso"
+    daemon.create("web02", conversion={"virtio_win": "/srv/other"})
+    assert daemon.next_worker().start["convert"]["virtio_win"] == "/srv/other"
 
 
 def test_a_machine_for_libvirt(serve):

@@ -13,7 +13,8 @@
     "{\"action\":\"migrate\",\"input\":{\"kind\":\"disk\",\"paths\":[\"a\",\"b\"]},"               \
     "\"output\":{\"kind\":\"local\",\"dir\":\"/"                                                   \
     "o\",\"disk_format\":\"raw\",\"preallocated\":true},"                                          \
-    "\"convert\":{\"wanted\":false,\"memsize_mib\":512},\"keys\":[\"all:key:x\"],"                 \
+    "\"convert\":{\"wanted\":false,\"memsize_mib\":512,\"virtio_win\":\"/"                         \
+    "w.iso\"},\"keys\":[\"all:key:x\"],"                                                           \
     "\"limit_bytes_s\":7}"
 
 static void
@@ -32,6 +33,7 @@ what_is_asked_is_read(void **state)
     assert_true(job.preallocated);
     assert_false(job.convert);
     assert_int_equal(job.memsize_mib, 512);
+    assert_string_equal(job.virtio_win, "/w.iso");
     assert_string_equal(job.keys[0], "all:key:x");
     assert_null(job.macs[0]);
     assert_true(job.limit_bytes_s == 7);

@@ -87,6 +87,22 @@ test_success(void **state)
 }
 
 static void
+test_drivers_that_were_named(void **state)
+{
+    (void)state;
+    struct err err;
+    struct heard heard = { 0 };
+    struct convert_spec spec = spec_for("echo \"drivers: $VIRTIO_WIN\" >&2\n");
+    setenv("VIRTIO_WIN", "/of/the/host.iso", 1);
+    assert_int_equal(run(&spec, &heard, &err), 0);
+    scratch_sh("grep -q '^drivers: /of/the/host.iso$' log");
+    spec.virtio_win = "/of/the/spec.iso";
+    assert_int_equal(run(&spec, &heard, &err), 0);
+    scratch_sh("grep -q '^drivers: /of/the/spec.iso$' log");
+    unsetenv("VIRTIO_WIN");
+}
+
+static void
 test_secrets_are_in_files_only(void **state)
 {
     (void)state;
@@ -239,6 +255,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_make, scratch_remove)
     const struct CMUnitTest tests[] = {
         TEST(test_success),
+        TEST(test_drivers_that_were_named),
         TEST(test_secrets_are_in_files_only),
         TEST(test_failure_names_cause_cure_and_log),
         TEST(test_failure_by_the_tail),

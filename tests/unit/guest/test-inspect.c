@@ -70,9 +70,10 @@ fake_child(void)
     say_finding("warning", "luks-no-key");
     say_finding("error", "no-grub");
     say_finding("info", "network-names");
-    json_t *facts = json_pack("{s:i, s:s, s:s, s:s, s:i, s:b}", "os_type", GUEST_LINUX, "distro",
-                              "debian", "root", "/dev/sda1", "accel",
-                              json_get_str(start, "accel", ""), "major", 12, "virtio_block", 1);
+    enum guest_type type = strcmp(fake, "windows") == 0 ? GUEST_WINDOWS : GUEST_LINUX;
+    json_t *facts = json_pack("{s:i, s:s, s:s, s:s, s:i, s:b}", "os_type", type, "distro", "debian",
+                              "root", "/dev/sda1", "accel", json_get_str(start, "accel", ""),
+                              "major", 12, "virtio_block", 1);
     return ipc_send_result(IPC_CHILD_FD, NULL, json_pack("{s:o}", "facts", facts), &err) < 0;
 }
 
@@ -232,6 +233,27 @@ test_what_the_child_is_told(void **state)
 }
 
 static void
+test_drivers_that_were_named(void **state)
+{
+    (void)state;
+    make_ext();
+    setenv("FAKE", "windows", 1);
+    setenv("VIRTIO_WIN", scratch_write("host.iso", "", 0600), 1);
+    struct inspect_options options = { .accel = ACCEL_TCG };
+    inspect(&options);
+    assert_null(finding("no-virtio-win"));
+    options.virtio_win = "/nonexistent/spec.iso";
+    inspect(&options);
+    assert_int_equal(finding("no-virtio-win")->level, FINDING_WARNING);
+    assert_non_null(strstr(finding("no-virtio-win")->text, "/nonexistent/spec.iso"));
+    setenv("VIRTIO_WIN", "/nonexistent/host.iso", 1);
+    options.virtio_win = scratch_write("spec.iso", "", 0600);
+    inspect(&options);
+    assert_null(finding("no-virtio-win"));
+    unsetenv("VIRTIO_WIN");
+}
+
+static void
 assert_goes_on_without_kvm(const char *fake)
 {
     char why[ACCEL_WHY_MAX];
@@ -330,6 +352,7 @@ main(int argc, char **argv)
         TEST(test_appliance_gives_facts_and_findings),
         TEST(test_a_guess_gives_way),
         TEST(test_what_the_child_is_told),
+        TEST(test_drivers_that_were_named),
         TEST(test_kvm_that_hangs_is_forgotten),
         TEST(test_kvm_that_kills_is_forgotten),
         TEST(test_appliance_that_hangs_is_killed),
