@@ -20,7 +20,6 @@
 #define EVENTS_MAX 10000
 #define TEXT_MAX ((size_t)4 << 20)
 #define LIST_TEXT_MAX ((size_t)64 << 20)
-#define PARALLEL_MAX 1024
 #define ID_BYTES 6
 
 /* What a body of POST /migrations asks for, read and merged. */
@@ -111,9 +110,9 @@ read_overrides(const json_t *options, struct spec_overrides *ret, struct err *er
     if (json_is_boolean(convert))
         ret->run_virt_v2v = json_is_true(convert) ? TRISTATE_YES : TRISTATE_NO;
     if (api_body_keys(options, keys, err) < 0 ||
-        api_body_int(options, keys[0], 0, PARALLEL_MAX, 0, &ret->readers, err) < 0)
+        api_body_int(options, keys[0], 0, SPEC_MAX_PARALLEL, 0, &ret->readers, err) < 0)
         return -1;
-    return api_body_int(options, keys[1], 0, PARALLEL_MAX, 0, &ret->parallel_disks, err);
+    return api_body_int(options, keys[1], 0, SPEC_MAX_PARALLEL_DISKS, 0, &ret->parallel_disks, err);
 }
 
 /* There is one of this machine that has not ended. The spec may have other intervals now; another

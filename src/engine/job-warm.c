@@ -4,9 +4,8 @@
 
 #include "base/checked.h"
 #include "engine/job.h"
+#include "model/spec.h"
 
-#define INTERVAL_MAX_S (INT64_C(30) * 24 * 3600)
-#define PARALLEL_DISKS_MAX 64
 #define DEFAULT_INTERVAL_S 300
 #define DEFAULT_FINALIZE_INTERVAL_S 30
 #define DEFAULT_FINALIZE_WINDOW_S 600
@@ -33,9 +32,9 @@ get_seconds(const json_t *obj, const char *key, int64_t least, int64_t fallback,
             struct err *err)
 {
     int64_t seconds = json_get_int(obj, key, fallback);
-    if (seconds != fallback && (seconds < least || seconds > INTERVAL_MAX_S))
+    if (seconds != fallback && (seconds < least || seconds > SPEC_MAX_SECONDS))
         return err_set(err, ERR_INVALID,
-                       "'warm.%s': %" PRId64 " is not between %" PRId64 " s and 30 days", key,
+                       "'warm.%s': %" PRId64 " is not between %" PRId64 " s and 366 days", key,
                        seconds, least);
     *ret = seconds;
     return 0;
@@ -64,9 +63,9 @@ job_parse_warm(const json_t *start, struct job *job, struct err *err)
     struct job_warm *w = &job->warm;
     w->wanted = json_is_object(warm);
     int64_t parallel = json_get_int(w->wanted ? warm : start, "parallel_disks", 1);
-    if (parallel < 1 || parallel > PARALLEL_DISKS_MAX)
+    if (parallel < 1 || parallel > SPEC_MAX_PARALLEL_DISKS)
         return err_set(err, ERR_INVALID, "'parallel_disks': %" PRId64 " is not between 1 and %d",
-                       parallel, PARALLEL_DISKS_MAX);
+                       parallel, SPEC_MAX_PARALLEL_DISKS);
     job->parallel_disks = (unsigned)parallel;
     job->id = json_get_str(start, "id", NULL);
     job->journal = json_get_bool(start, "journal", false);

@@ -15,6 +15,7 @@ static int check_name(char *text, struct err *err);
 #define AT(member) .offset = offsetof(struct HERE, member)
 #define SECONDS .low = 0, .high = SPEC_MAX_SECONDS
 #define PARALLEL .low = 0, .high = SPEC_MAX_PARALLEL
+#define DISKS .low = 0, .high = SPEC_MAX_PARALLEL_DISKS
 #define END                                                                                        \
     {                                                                                              \
         .key = NULL                                                                                \
@@ -58,7 +59,7 @@ static const struct field migration_fields[] = {
     { "shutdown_mode", FIELD_CHOICE, AT(shutdown_mode), .choices = spec_shutdown_names,
       .fallback = "auto" },
     { "finalize_settle_seconds", FIELD_INT, AT(finalize_settle_s), SECONDS },
-    { "parallel_disks", FIELD_INT, AT(parallel_disks), PARALLEL, .fallback = "4" },
+    { "parallel_disks", FIELD_INT, AT(parallel_disks), DISKS, .fallback = "4" },
     { "parallel_vms", FIELD_INT, AT(parallel_vms), PARALLEL, .fallback = "3" },
     END,
 };

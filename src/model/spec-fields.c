@@ -48,6 +48,7 @@ static const struct field source_fields[] = {
 #define HERE spec_migration
 #define SECONDS .low = 0, .high = SPEC_MAX_SECONDS
 #define PARALLEL .low = 0, .high = SPEC_MAX_PARALLEL
+#define DISKS .low = 0, .high = SPEC_MAX_PARALLEL_DISKS
 static const struct field migration_fields[] = {
     { "mode", FIELD_CHOICE, AT(mode), .choices = spec_mode_names, .fallback = "warm" },
     { "delta_interval", FIELD_INT, AT(delta_interval_s), SECONDS, .fallback = "300" },
@@ -57,7 +58,7 @@ static const struct field migration_fields[] = {
     { "finalize_window", FIELD_INT, AT(finalize_window_s), SECONDS, .fallback = "600" },
     { "finalize_settle_seconds", FIELD_INT, AT(finalize_settle_s), SECONDS },
     { "readers", FIELD_INT, AT(readers), PARALLEL, .fallback = "4" },
-    { "parallel_disks", FIELD_INT, AT(parallel_disks), PARALLEL, .fallback = "4" },
+    { "parallel_disks", FIELD_INT, AT(parallel_disks), DISKS, .fallback = "4" },
     { "run_virt_v2v", FIELD_TRISTATE, AT(run_virt_v2v) },
     { "snapshot_quiesce", FIELD_CHOICE, AT(snapshot_quiesce), .choices = spec_quiesce_names,
       .fallback = "auto" },
@@ -166,7 +167,7 @@ static const struct field target_fields[] = {
 static const struct field conversion_fields[] = {
     { "run_virt_v2v", FIELD_TRISTATE, AT(run_virt_v2v) },
     { "virtio_win", FIELD_TEXT, AT(virtio_win), .check = spec_check_absolute },
-    { "keys", FIELD_LIST, AT(keys), .high = SPEC_MAX_STRINGS, .check = check_disk_key },
+    { "keys", FIELD_LIST, AT(keys), .high = SPEC_MAX_KEYS, .check = check_disk_key },
     { "first_boot", FIELD_LIST, AT(first_boot), .high = SPEC_MAX_STRINGS,
       .check = spec_check_absolute },
     END,

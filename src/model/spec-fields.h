@@ -18,8 +18,6 @@ extern const char *const spec_verify_names[];
 
 /* Ranges that the config shares. The zero that all begin with is v2c-engine's way to say "not
  * given". */
-#define SPEC_MAX_SECONDS (INT64_C(366) * 86400)
-#define SPEC_MAX_PARALLEL 256
 #define SPEC_MIN_BANDWIDTH 65536
 #define SPEC_MAX_BANDWIDTH ((int64_t)1 << 50)
 

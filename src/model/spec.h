@@ -69,6 +69,10 @@ enum spec_target_kind {
 #define SPEC_MAX_DISKS 256   /* under disks: */
 #define SPEC_MAX_NICS 64     /* under nic_mappings: */
 #define SPEC_MAX_STRINGS 256 /* in a list of strings or a map of networks */
+#define SPEC_MAX_KEYS 32     /* of encrypted disks; as many as guest/convert takes */
+#define SPEC_MAX_PARALLEL_DISKS 64
+#define SPEC_MAX_PARALLEL 256 /* of what else is counted so */
+#define SPEC_MAX_SECONDS (INT64_C(366) * 86400)
 
 /* At least one is given. The first of moref, uuid, path, name that is there finds the machine. */
 struct spec_vm {

@@ -164,12 +164,24 @@ def test_the_same_spec_again_goes_on(serve):
      "target.cloudstack"),
     ({"source": {"vcenter": "elsewhere"}}, "elsewhere"),
     ({"conversion": {"first_boot": ["/srv/first.sh"]}}, "conversion.first_boot: "),
+    ({"conversion": {"keys": ["/dev/sda1:clevis"] * 33}}, "conversion.keys"),
+    ({"migration": {"parallel_disks": 65}}, "migration.parallel_disks: 65 is not from 0 to 64"),
 ])
 def test_a_spec_that_cannot_be_carried_out(serve, spec, text):
     daemon = ready(serve())
     status, answer = daemon.call("POST", "/migrations", {"spec": {**make_spec(daemon.room, "web01"), **spec}})
     assert status == 400 and answer["code"] == "invalid" and text in answer["detail"], answer
     assert daemon.get("/migrations") == {"migrations": [], "next": None}
+
+
+def test_options_have_the_ranges_of_the_spec(serve):
+    daemon = ready(serve())
+    for options in ({"parallel_disks": 65}, {"readers": 257}):
+        status, answer = daemon.call("POST", "/migrations", {"spec": make_spec(daemon.room, "web01"), "options": options})
+        assert status == 400 and list(options)[0] in answer["detail"], answer
+    status, answer = daemon.call("POST", "/migrations", {"spec": make_spec(daemon.room, "web01"),
+                                                         "options": {"parallel_disks": 64, "readers": 256}})
+    assert status == 201 and daemon.next_worker().start["warm"]["parallel_disks"] == 64
 
 
 # ---- verbs ----

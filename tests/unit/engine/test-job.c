@@ -111,6 +111,7 @@ what_is_wrong_with_a_warm_one_is_named(void **state)
         { VSPHERE "\"warm\":{\"interval_s\":-1}}", "'warm.interval_s'" },
         { VSPHERE "\"warm\":{\"settle_s\":99999999}}", "'warm.settle_s'" },
         { VSPHERE "\"warm\":{\"parallel_disks\":0}}", "'parallel_disks'" },
+        { VSPHERE "\"warm\":{\"parallel_disks\":65}}", "'parallel_disks'" },
         { "{\"action\":\"migrate\",\"input\":{\"kind\":\"disk\",\"paths\":[\"a\"]},\"output\":"
           "{\"kind\":\"null\",\"disk_format\":\"raw\"},\"convert\":{},\"warm\":{}}",
           "only machines of a vCenter" },

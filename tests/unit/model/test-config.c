@@ -146,6 +146,7 @@ bad_configs_are_refused(void **state)
         { "cloudstack: {timeout_seconds: 3601}", "3601 is not from 0 to 3600" },
         { "migration: {control_dir: x}", "'x' is no absolute path" },
         { "migration: {parallel_vms: 300}", "300 is not from 0 to 256" },
+        { "migration: {parallel_disks: 65}", "65 is not from 0 to 64" },
         { "api: {tls_cert: /x}", "c.yaml:1: api: tls_cert and tls_key belong together" },
         { "limits: {disks_per_esxi: -1}", "-1 is not from 0 to 256" },
         { "limits: {bandwidth: 100}", "100 is not from 64.0 KiB" },
