@@ -37,7 +37,7 @@ static const struct opt options[] = {
     { 0, "parallel-vms", "N", OPT_COUNT, FIELD(parallel_vms), "machines at once (3)" },
     { 0, "parallel-disks", "N", OPT_COUNT, FIELD(parallel_disks),
       "disks of a machine at once (4)" },
-    { 0, "readers", "N", OPT_COUNT, FIELD(readers), "requests in flight per disk" },
+    { 0, "readers", "N", OPT_COUNT, FIELD(readers), "accepted, without effect" },
     { 0, "run-virt-v2v", NULL, OPT_BOOL, FIELD(run_virt_v2v),
       "convert the guest, if the next is given" },
     { 0, "override-run-virt-v2v", NULL, OPT_BOOL, FIELD(override_run_virt_v2v),

@@ -36,7 +36,7 @@ struct entry {
     int64_t created_at, started_at;
 
     bool converts;          /* a stage `converting` will come */
-    bool cleanup;           /* the cancellation is to look for what a crash has left, too */
+    bool cleanup;           /* who asked for the cancellation waits for it */
     uint64_t limit_bytes_s; /* its own; 0: none */
     char *folder;           /* path; NULL: there is none yet, or it cannot be had */
     bool folder_failed;     /* which was said */

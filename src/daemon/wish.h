@@ -15,7 +15,7 @@ struct wish {
     enum job_verb verb;     /* all but JOB_DELETE */
     const char *choice;     /* of JOB_SHUTDOWN: "force" or "manual" */
     uint64_t limit_bytes_s; /* of JOB_LIMIT */
-    bool cleanup;           /* of JOB_CANCEL: look for what a crash has left, too */
+    bool cleanup;           /* of JOB_CANCEL: the asker waits for it; nothing else differs */
     const char *job;        /* of JOB_START: its job anew, JSON; NULL: as it was */
 };
 

@@ -67,7 +67,7 @@ int state_apply(struct state *state, enum engine_when when, const char *act, jso
                 struct err *err);
 
 /* One op each, for state_apply. op_put: takes over value; NULL takes the key away. op_object: what
- * of ours is outside: kind "snapshot", "cbt", "power-off", "power-on", "domain", "start", "file";
+ * of ours is outside: kind "snapshot", "cbt", "power-off", "power-on", "domain" or "start";
  * state "planned", "made" or "gone"; detail may be NULL and is taken over. */
 json_t *op_put(const char *key, json_t *value);
 /* The wishes to finalize, and the answer about the shutdown, are done with. */
