@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from daemon_scenes import (DONE, WAIT, UnixConnection, eventually, fixture_serve, make_config,
+from daemon_scenes import (DONE, MACHINE, WAIT, UnixConnection, eventually, fixture_serve, make_config,
                            ready)
 from places import TOP
 
@@ -141,6 +141,20 @@ def test_the_page_about_it_names_every_route(serve):
         assert status != 405 and answer.get("detail") != "no such path", (method, path, status, answer)
     example = json.loads(re.search(r"^\{\"id\".*", page, re.M)[0])
     assert sorted(example) == sorted(daemon.get("/migrations")["migrations"][0])
+
+
+def test_the_page_about_it_shows_the_details(serve):
+    page = (TOP / "docs" / "api.md").read_text(encoding="utf-8")
+    example = json.loads(re.search(r"^\{\"disks\".*", page, re.M)[0])
+    daemon = ready(serve())
+    migration = daemon.create()
+    worker = daemon.next_worker()
+    disk, made, taken = example["disks"][0], example["objects"][0], example["rounds"][0]
+    worker.journal("note", {**MACHINE, "disks": [disk]},
+                   {"op": "object", **{key: made[key] for key in ("kind", "name", "state", "detail")}}, {"op": "round", **taken})
+    shown = {key: daemon.show(migration)[key] for key in example}
+    shown["objects"][0]["changed_at"] = made["changed_at"]
+    assert shown == example
 
 
 # ---- how much it needs ----
