@@ -17,10 +17,10 @@ void vmware_found_free(struct vmware_found *found);
 
 /* query is tried as a moref ("vm-16"; on ESXi "16", "moref=16"), an instance UUID, a BIOS UUID, an
  * inventory path (anything with a "/" in it: "/DC0/vm/prod/web01", "DC0/vm/prod/web01",
- * "prod/web01" below the vm folder of a datacenter), and a name, in this order; a name that looks
- * like a moref is found when no machine has that moref. datacenter_path (NULL: anywhere) is as in
- * vpx:// URLs: "DC0", "/Folder/DC0"; what follows the datacenter in it (cluster, host) is ignored.
- * Names may be given decoded ("a/b") or as the API has them ("a%2fb").
+ * "prod/web01" below the vm folder of a datacenter), and a name, in this order; a name that is
+ * another machine's moref is a conflict, unless "moref=" says which is meant. datacenter_path
+ * (NULL: anywhere) is as in vpx:// URLs: "DC0", "/Folder/DC0"; what follows the datacenter in it
+ * (cluster, host) is ignored. Names may be given decoded ("a/b") or as the API has them ("a%2fb").
  *
  * ERR_NOT_FOUND says where it was looked for; ERR_CONFLICT: several, with the paths and morefs of
  * at most VMWARE_FOUND_MAX. */
