@@ -14,6 +14,7 @@ import pytest
 
 from daemon_scenes import (DONE, MACHINE, SECRET, WAIT, eventually, fixture_serve, make_config,
                            make_spec, ready)
+from test_protocol import EXAMPLES
 
 pytestmark = pytest.mark.asan
 
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.asan
 def test_ready_names_its_socket_which_is_private(serve):
     daemon = ready(serve())
     assert daemon.first["socket"] == str(daemon.socket)
+    assert set(daemon.first) == set(EXAMPLES["daemon"]["ready"][0])
     assert daemon.socket.stat().st_mode & 0o777 == 0o600
     assert daemon.store.stat().st_mode & 0o777 == 0o600
     health = daemon.get("/health")
