@@ -1,7 +1,7 @@
 """The control socket: rules, events and the state of the lab, for tests. A JSON object in a line, and one back.
 
     {"do": "add", "rule": {...}} -> {"id": ..}      {"do": "list"}      {"do": "clear"}      {"do": "state"}
-    {"do": "expire-sessions"}                       {"do": "event", "event": NAME, ...}
+    {"do": "expire-sessions"}                       {"do": "event", "event": NAME, ...}      {"do": "trace"}
 
 Events: `crash`, `power-off`, `power-on`, `guest-shutdown` {machine}; `question` {machine, text, choices, default};
 `write` {machine, disk, offset, hex or pattern and length}; `grow` {machine, disk, bytes}; `tools` {machine, tools}; `snapshot` and `remove-snapshot` {machine, name} (somebody
@@ -96,6 +96,10 @@ class Control:
         return {"expired": self.lab.sessions.expire_all()}
 
     # State.
+
+    def do_trace(self, _request):
+        """The latest calls: method, CLOCK_MONOTONIC when it came, seconds until it was answered."""
+        return {"calls": list(self.lab.service.trace)}
 
     def do_state(self, _request):
         lab = self.lab

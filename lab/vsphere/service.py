@@ -4,6 +4,7 @@ A call is read by the schema, its session and privileges are looked at, the obje
 and then `do_METHOD(session, object, arguments)` does it. The methods of machines are in machine_methods.
 """
 
+import collections
 import threading
 import time
 
@@ -22,6 +23,7 @@ VCENTER = {"setting": "VpxSettings", "userDirectory": "UserDirectory", "sessionM
            "diagnosticManager": "DiagMgr", "licenseManager": "LicenseManager", "searchIndex": "SearchIndex",
            "fileManager": "FileManager", "virtualDiskManager": "virtualDiskManager", "ovfManager": "OvfManager",
            "viewManager": "ViewManager", "propertyCollector": "propertyCollector"}
+TRACE_MAX = 10000
 ESXI = {"setting": "HostAgentSettings", "userDirectory": "ha-user-directory", "sessionManager": "ha-sessionmgr",
         "authorizationManager": "ha-authmgr", "serviceManager": "ha-servicemanager", "perfManager": "ha-perfmgr",
         "eventManager": "ha-eventmgr", "taskManager": "ha-taskmgr", "accountManager": "ha-localacctmgr",
@@ -88,6 +90,7 @@ class Service(MachineMethods):
         self.lab = lab
         self.names = ESXI if lab.esxi else VCENTER
         self.calls = {}
+        self.trace = collections.deque(maxlen=TRACE_MAX)    # (method, time.monotonic when it came, seconds)
         self.lock = threading.Lock()
         self.singles = {}
         self.local = threading.local()      # .version of the call that a thread is doing
@@ -142,6 +145,13 @@ class Service(MachineMethods):
         _, node = soap.call_of(soap.parse(body))
         method = self.method(node, version)
         this, arguments = soap.Reader(version, node.space).call(node, method)
+        begun = time.monotonic()
+        try:
+            return method, self.answer(owner, method, this, arguments)
+        finally:
+            self.trace.append((method.name, begun, time.monotonic() - begun))
+
+    def answer(self, owner, method, this, arguments):
         with self.lock:
             self.calls[method.name] = self.calls.get(method.name, 0) + 1
         self.lab.sessions.count_call()
@@ -154,7 +164,7 @@ class Service(MachineMethods):
         if method.change and self.lab.site.free_licence:
             raise Fault("RestrictedVersion")
         self.check_machine(method, target)
-        return method, getattr(self, "do_" + method.name)(owner, target, arguments)
+        return getattr(self, "do_" + method.name)(owner, target, arguments)
 
     @staticmethod
     def method(node, version):

@@ -84,6 +84,10 @@ class Lab:
     def state(self):
         return self.fault("state")
 
+    def trace(self):
+        """[(method, time.monotonic(), seconds)] of the latest calls."""
+        return [tuple(call) for call in self.fault("trace")["calls"]]
+
     def client(self, user=ADMIN, password=PASSWORD, **more):
         made = Client(self.facts, **more)
         if user:

@@ -536,6 +536,18 @@ def test_state_counts_calls(start):
     until(lambda: lab.state()["http_connections"] == 0)
 
 
+def test_trace_says_when_and_how_long(start):
+    lab = start(machine_site({"name": "a"}))
+    client = lab.client()
+    lab.add(method="CurrentTime", delay_ms=200)
+    before = time.monotonic()
+    client.call("CurrentTime", INSTANCE)
+    after = time.monotonic()
+    *earlier, (name, at, seconds) = lab.trace()
+    assert [call[0] for call in earlier] == ["RetrieveServiceContent", "Login"] and name == "CurrentTime"
+    assert before <= at <= at + seconds <= after and seconds >= 0.2
+
+
 # All at once.
 
 
