@@ -4,14 +4,12 @@ import json
 import os
 import re
 import socket
-import sqlite3
 import subprocess
-import time
 
 import pytest
 
-from daemon_scenes import (DONE, MACHINE, WAIT, UnixConnection, eventually, fixture_serve, make_config,
-                           ready)
+from daemon_load import ALL_ENDED, cost_of_waiting, lists_of_ended, with_a_thousand_waiting, with_ten_thousand_ended
+from daemon_scenes import MACHINE, UnixConnection, fixture_serve, make_config, ready
 from places import TOP
 
 
@@ -159,72 +157,16 @@ def test_the_page_about_it_shows_the_details(serve):
 
 # ---- how much it needs ----
 
-def fill(daemon, n, status, ended):
-    """Put n migrations into the store of a stopped daemon, like the one that is there."""
-    now = int(time.time())
-    with sqlite3.connect(daemon.store) as store:
-        columns = [row[1] for row in store.execute("PRAGMA table_info(migration)")][1:]
-        store.row_factory = sqlite3.Row
-        like = dict(store.execute("SELECT * FROM migration").fetchone())
-        spec, job = store.execute("SELECT spec, job FROM document").fetchone()
-        for i in range(n):
-            row = {**like, "id": f"{i:012x}", "key": f"vc1.example.org/name:m{i}", "name": f"m{i}", "moref": f"vm-{i + 1000}",
-                   "status": status, "ended": int(ended), "due_at": now + 3600, "updated_at": now, "started_at": now}
-            cursor = store.execute(f"INSERT INTO migration ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
-                                   [row[column] for column in columns])
-            store.execute("INSERT INTO document VALUES (?, ?, ?)", (cursor.lastrowid, spec, job))
-            if not ended:
-                folder = daemon.control_dir / f"m{i}_vm-{i + 1000}"
-                folder.mkdir()
-                (folder / "spec.yaml").write_text(spec)
-    store.close()
-
-
-def memory_and_seconds(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as status:
-        peak_kib = int(status.read().split("VmHWM:")[1].split()[0])
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return peak_kib / 1024, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def test_a_thousand_that_wait_cost_little(serve):
-    daemon = ready(serve())
-    daemon.create()
-    daemon.next_worker().end(**{**WAIT, "after_s": 3600})
-    eventually(lambda: daemon.get("/migrations?status=waiting")["migrations"])
-    daemon.stop()
-    fill(daemon, 1000, "waiting", False)
-    daemon = ready(serve())
-    assert len(daemon.get("/migrations?status=waiting&limit=2000")["migrations"]) == 1001
-    _, before_s = memory_and_seconds(daemon.process.pid)
-    begun = time.monotonic()
-    eventually(lambda: time.monotonic() - begun > 6)
-    peak_mib, after_s = memory_and_seconds(daemon.process.pid)
-    share = (after_s - before_s) / (time.monotonic() - begun)
+    daemon = with_a_thousand_waiting(serve)
+    peak_mib, share = cost_of_waiting(daemon, 6)
     print(f"1,000 waiting: {peak_mib:.0f} MiB, {100 * share:.2f} % of a core")
     assert peak_mib < 100 and share < 0.02
 
 
 def test_ten_thousand_that_have_ended_are_listed_at_once(serve):
-    daemon = ready(serve())
-    daemon.create()
-    daemon.next_worker().end(**DONE)
-    eventually(lambda: daemon.get("/migrations?status=done")["migrations"])
-    daemon.stop()
-    fill(daemon, 10000, "done", True)
-    daemon = ready(serve())
-    took = {}
-    for path in ("/migrations", "/migrations?limit=10000", "/migrations?name=m99*", "/migrations?status=running",
-                 f"/migrations/{9999:012x}"):
-        best = min(timed(lambda path=path: daemon.get(path)) for _ in range(5))
-        took[path] = best
+    daemon = with_ten_thousand_ended(serve)
+    took = {path: seconds[0] for path, seconds in lists_of_ended(daemon, 5).items()}
     print({path: f"{1000 * seconds:.1f} ms" for path, seconds in took.items()})
-    del took["/migrations?limit=10000"]   # five megabytes of JSON, which Python reads as well
+    del took[ALL_ENDED]   # five megabytes of JSON, which Python reads as well
     assert max(took.values()) < 0.1
-
-
-def timed(act):
-    begun = time.monotonic()
-    act()
-    return time.monotonic() - begun
