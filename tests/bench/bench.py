@@ -10,6 +10,7 @@ qemu-img once. A wall time without the flush of the others' writes would flatter
 qemu-img is measured with and without it.
 """
 import argparse
+import importlib
 import os
 import pathlib
 import random
@@ -35,10 +36,8 @@ def main():
     for place, parent in (("tmpfs", "/dev/shm"), ("disk", options.dir)):
         with tempfile.TemporaryDirectory(prefix="vmferry-bench-", dir=parent) as name:
             run_place(place, pathlib.Path(name), options)
-    import bench_https  # it needs what is here
-    bench_https.run_tables(options)
-    import bench_vddk
-    bench_vddk.run_tables(options)
+    for more in ("bench_https", "bench_vddk", "bench_cutover", "bench_daemon"):
+        importlib.import_module(more).run_tables(options)    # they need what is here
 
 
 def run_place(place, folder, options):
