@@ -134,7 +134,7 @@ class Scene:
         self.between = Between(self.daemon, vmferry.parents[1] / "worker/vmferry-worker")
 
     def move(self, name):
-        """({part: seconds} before it goes off, the same of while it is away, {part: [calls to the lab]})"""
+        """({part: (when it began, seconds)} before it goes off, the same of while it is away, {part: [calls to the lab]})"""
         daemon = self.daemon
         moved = daemon.create(name, source={"transport": "https"}, conversion={"run_virt_v2v": False},
                               target={"files": {"directory": str(self.site.out)}},
@@ -191,7 +191,7 @@ def show(title, moves):
     print(f"{'':40}{'median ms':>10}{'worst ms':>10}   calls to the lab, ms that it needed for them")
     for kind, which in ((BEFORE, 0), (AWAY, 1)):
         for name, _ in kind:
-            show_line(f"{name}", [move[which][name][1] for move in moves], [move[2][name] for move in moves])
+            show_line(name, [move[which][name][1] for move in moves], [move[2][name] for move in moves])
         show_line("before it goes off" if kind is BEFORE else "away",
                   [sum(seconds for _, seconds in move[which].values()) for move in moves])
     aways = [{name: seconds for name, (_, seconds) in move[1].items()} for move in moves]

@@ -16,11 +16,11 @@ from daemon_load import (WAITING, ENDED, cost_of_waiting, lists_of_ended, timed,
 from daemon_scenes import Daemon  # noqa: E402
 
 WATCHED_S = 20
-TITLES = {f"Daemon, {WAITING:,} waiting": with_a_thousand_waiting, f"Daemon, {ENDED:,} ended": with_ten_thousand_ended}
 
 
 def run_tables(options):
-    for title, scene in TITLES.items():
+    for title, scene, show in ((f"Daemon, {WAITING:,} waiting", with_a_thousand_waiting, show_waiting),
+                               (f"Daemon, {ENDED:,} ended", with_ten_thousand_ended, show_ended)):
         if options.only not in title:
             continue
         with tempfile.TemporaryDirectory(prefix="vmferry-bench-", dir=options.dir) as name:
@@ -32,7 +32,7 @@ def run_tables(options):
 
             room = pathlib.Path(name)
             try:
-                (show_waiting if scene is with_a_thousand_waiting else show_ended)(title, scene(serve), options)
+                show(title, scene(serve), options)
             finally:
                 for daemon in started:
                     daemon.__exit__()
