@@ -61,8 +61,8 @@ void daemon_close(struct daemon *daemon);
 /* In the control directory: where one that runs listens. */
 #define DAEMON_SOCKET_NAME "vmferryd.sock"
 
-/* Start it with mode and config, a child on descriptor 3. *ret_socket (may be NULL) is where it
- * listens. For daemon_open and for `vmferry serve`. */
+/* Start it with mode and config, a child on descriptor 3; ret->socket is where it listens. For
+ * daemon_open and for `vmferry serve`. */
 int daemon_start(const struct daemon_spec *spec, struct daemon *ret, struct err *err);
 
 #endif
