@@ -274,10 +274,8 @@ wait_for_end(struct steer_request *request, struct targets *targets, struct err 
         if (interrupt_wish(NULL) != CHILD_GO_ON)
             return err_set(err, ERR_CANCELLED, "interrupted; the same command goes on");
         if (has_ended(targets, &targets->rows[i], &ended, err) < 0) {
-            bool lost = err->kind == ERR_UNAVAILABLE || err->kind == ERR_NOT_FOUND;
-            if (targets->daemon.ours || !lost)
+            if (!daemon_is_lost(&targets->daemon))
                 return -1;
-            /* That of a 'vmferry run', which was done with it. */
             *err = ERR_INIT;
             if (targets_find(targets, "run", true, err) < 0)
                 return -1;

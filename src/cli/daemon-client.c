@@ -207,7 +207,9 @@ daemon_call(struct daemon *daemon, const char *method, const char *path, const j
     }
     if (!body && strcmp(method, "GET") != 0)
         body = nothing = json_object();
-    if (local_http_call(daemon->http, method, whole, body, &status, &answer, err) < 0)
+    int r = local_http_call(daemon->http, method, whole, body, &status, &answer, err);
+    daemon->mute = r < 0 && (err->kind == ERR_UNAVAILABLE || err->kind == ERR_NOT_FOUND);
+    if (r < 0)
         return -1;
     if (ret_status)
         *ret_status = status;
@@ -216,6 +218,12 @@ daemon_call(struct daemon *daemon, const char *method, const char *path, const j
     if (ret)
         *ret = TAKE_PTR(answer);
     return 0;
+}
+
+bool
+daemon_is_lost(const struct daemon *daemon)
+{
+    return daemon->mute && !daemon->ours;
 }
 
 static int

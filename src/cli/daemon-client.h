@@ -25,6 +25,7 @@ struct daemon {
     const struct daemon_spec *spec;
     struct local_http *http;
     bool ours; /* private */
+    bool mute; /* the last call had no answer */
     char mode[16];
     int64_t pid;
     char *socket;
@@ -44,6 +45,11 @@ int daemon_open(const struct daemon_spec *spec, struct daemon *ret, struct err *
  * *ret_status (may be NULL) is what it answered with. */
 int daemon_call(struct daemon *daemon, const char *method, const char *path, const json_t *body,
                 int *ret_status, json_t **ret, struct err *err);
+
+/* The last call failed because somebody else's daemon has gone, as that of a `vmferry run` does
+ * when it is done: daemon_open finds or starts the next. False of our own, which must not go, and
+ * of one that has answered, whatever that was. */
+bool daemon_is_lost(const struct daemon *daemon);
 
 /* Wait until the deadline (clock_now_ns) for what a private one says, and pass its log on. 0: the
  * deadline has passed, or somebody else's daemon has nothing to say; 1: it has ended well; -1: it

@@ -249,6 +249,16 @@ def test_cleanup_is_carried_out(busy):
     assert asked(busy) == [("000000000003", "cancel", {"cleanup": True})]
 
 
+@pytest.mark.parametrize("kind", ["io", "unavailable", "not-found"])
+def test_cleanup_that_fails_at_somebody_elses(site, kind):
+    """The kind is of the migration's error: it is no sign that the daemon has gone."""
+    site.play(migrations=[migration(1, "web01", **WAITING)],
+              lives={"web01": [{"status": "failed", "error": {"kind": kind, "text": "no route to esx1"}}]})
+    with site.daemon():
+        done = site.run("cancel", "--cleanup", "web01")
+    assert done.returncode == 1 and "web01: no route to esx1" in done.stderr
+
+
 @pytest.mark.parametrize("word, choice", [("force", "force"), ("done", "manual")])
 def test_shutdown(busy, word, choice):
     done = busy.run("shutdown", word)    # one asks, so it need not be named
