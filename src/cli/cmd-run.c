@@ -19,6 +19,7 @@
 #include "cli/spec-set.h"
 
 #define TICK_NS (NS_PER_S / 2)
+#define HAND_OVER_TRIES 5
 #define TICK_SHARE 4 /* at most one part in so many of the time is spent asking */
 
 struct run_args {
@@ -188,7 +189,7 @@ pass_log(enum log_level level, const char *text, void *arg)
 }
 
 static int
-hand_over(struct run *run, struct err *err)
+hand_over_once(struct run *run, struct err *err)
 {
     daemon_close(&run->daemon);
     if (daemon_open(&run->spec, &run->daemon, err) < 0)
@@ -200,6 +201,18 @@ hand_over(struct run *run, struct err *err)
             &run->view.out, LOG_LEVEL_WARNING,
             "--parallel-vms is for a vmferryd of its own; the one that runs keeps its limit");
     return batch_post(&run->batch, err);
+}
+
+/* One that is about to end may still answer, and be gone before it has taken all of the specs. */
+static int
+hand_over(struct run *run, struct err *err)
+{
+    int r = hand_over_once(run, err);
+    for (unsigned i = 1; r < 0 && i < HAND_OVER_TRIES && daemon_is_lost(&run->daemon); i++) {
+        *err = ERR_INIT;
+        r = hand_over_once(run, err);
+    }
+    return r;
 }
 
 /* The first SIGINT. Someone else's daemon goes on without us. */
@@ -225,7 +238,7 @@ recover(struct run *run, struct err *err)
 {
     if (run->stopping)
         return 0;
-    if (run->daemon.ours || (err->kind != ERR_UNAVAILABLE && err->kind != ERR_NOT_FOUND))
+    if (!daemon_is_lost(&run->daemon))
         return -1;
     *err = ERR_INIT;
     return hand_over(run, err);

@@ -117,7 +117,7 @@ post_one(struct batch *batch, struct batch_vm *vm, struct err *err)
         return -1;
     if (daemon_call(batch->daemon, "POST", "/migrations", body, &status, &answer, err) < 0)
         return status == 0 ? -1 : refuse(batch, vm, err);
-    bool again = vm->id && strcmp(vm->id, json_get_str(answer, "id", "")) == 0;
+    bool again = vm->begun && strcmp(vm->id, json_get_str(answer, "id", "")) == 0;
     if (!again)
         vm->seen = 0;
     if (take_vm(vm, answer, err) < 0)
@@ -130,6 +130,7 @@ post_one(struct batch *batch, struct batch_vm *vm, struct err *err)
         return -1;
     if (!again && !vm->over)
         run_view_started(batch->view, vm, status == 200);
+    vm->begun = true;
     return 0;
 }
 

@@ -21,6 +21,7 @@ struct batch_vm {
     char *id;         /* NULL: the daemon has not taken it */
     json_t *json;     /* as it was last heard of; NULL: never */
     int64_t seen;     /* the last of its events */
+    bool begun;       /* the view was told that it has begun */
     bool refused;     /* by the daemon: why */
     struct err why;
     bool over;        /* nothing more will happen: it has ended, failed, or was refused */

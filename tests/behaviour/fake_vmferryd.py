@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """A vmferryd that migrates nothing: what the commands are told comes from a scene, a file named by $FAKE_SCENE.
 
-    {"lives": {"web01": [STEP...]}, "refuse": {"web02": "why"}, "ready_fails": {"kind": ..., "text": ...}}
+    {"lives": {"web01": [STEP...]}, "refuse": {"web02": "why"}, "ready_fails": {"kind": ..., "text": ...},
+     "dies_at": [MODE, "METHOD PATH"]}
 
 A STEP is what changes in the migration, with "events" that happen then; one step is taken each time the migration is
 asked for, unless it has "until": a verb, which must be asked for first. Time plays no part. What it has been told is
-in $FAKE_SCENE.log, an object a line, and what it knows in CONTROL_DIR/fake.json, for the next one.
+in $FAKE_SCENE.log, an object a line, and what it knows in CONTROL_DIR/fake.json, for the next one. One that was started
+in the MODE of dies_at is killed by a request that begins so, before it has answered.
 """
 
 import fcntl
@@ -125,6 +127,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         query = dict(urllib.parse.parse_qsl(url.query))
         if self.command != "GET":
             note(method=self.command, path=self.path, body=body)
+        mode, at = self.world.scene.get("dies_at", [None, None])
+        if mode == self.world.mode and f"{self.command} {self.path}".startswith(at):
+            os.kill(os.getpid(), 9)
         with lock:
             status, answer = self.route(url.path.removeprefix("/api/v1"), query, body)
             self.world.save()

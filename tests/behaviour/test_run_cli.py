@@ -239,6 +239,27 @@ def test_one_that_goes_away_is_replaced(site):
     assert [start["mode"] for start in site.told("start")] == ["serve", "run"]
 
 
+@pytest.mark.parametrize("at", ["POST /api/v1/migrations", "GET /api/v1/migrations/000000000001/events"])
+def test_one_that_dies_while_it_takes_a_spec_is_replaced(site, at):
+    """It had begun this one before, and told of it."""
+    told = {"n": 1, "at": 1764468000, "level": "info", "code": "x", "text": "told already"}
+    site.play(dies_at=["serve", at], migrations=[{"id": "000000000001", "name": "web01", "events": [told]}],
+              lives={"web01": [COPYING, DONE]})
+    with site.daemon():
+        done = site.run("run", site.spec("web01"))
+    assert done.returncode == 0, done.stderr
+    assert [start["mode"] for start in site.told("start")] == ["serve", "run"] and len(posted(site)) == 2
+    assert done.stderr.count("starting VM workflow: web01 (it goes on where it was)") == 1
+    assert "told already" not in done.stderr
+
+
+def test_one_of_our_own_that_dies_is_not_replaced(site):
+    site.play(dies_at=["run", "POST /api/v1/migrations"])
+    done = site.run("run", site.spec("web01"))
+    assert done.returncode == 1 and "vmferryd.sock" in done.stderr
+    assert [start["mode"] for start in site.told("start")] == ["run"] and len(posted(site)) == 1
+
+
 def test_sigint_leaves_a_foreign_one_alone(site):
     site.play(lives={"web01": [COPYING, {"until": "pause"}]})
     with site.daemon() as daemon, site.running("run", site.spec("web01")) as run:
