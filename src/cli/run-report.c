@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/size.h"
+#include "cli/texts.h"
 
 static void report_one(const struct batch_vm *vm, bool theirs);
 static json_t *json_one(const struct batch_vm *vm);
@@ -151,10 +152,11 @@ report_list(const struct batch_vm *vm, const char *what, bool (*which)(const jso
 static void
 report_one(const struct batch_vm *vm, bool theirs)
 {
-    char text[MIGRATION_TEXT_MAX];
+    char text[MIGRATION_TEXT_MAX], prefix[TEXTS_PREFIX_MAX];
     struct migration m;
     if (vm->refused || !vm->json) {
-        printf("%s: %s\n", vm->name, vm->refused ? vm->why.text : "not begun");
+        const char *why = vm->refused ? vm->why.text : "not begun";
+        printf("%s%s\n", texts_prefix(vm->name, why, prefix), why);
         return;
     }
     migration_read(vm->json, &m);
@@ -172,6 +174,9 @@ report_one(const struct batch_vm *vm, bool theirs)
     else if (m.status == JOB_ASKING)
         printf("    answer by 'vmferry shutdown force %s' or 'vmferry shutdown done %s'%s\n",
                vm->id, vm->id, theirs ? "" : ", then the same run again");
+    else if (m.status == JOB_PAUSED)
+        printf("    'vmferry resume %s' lets it go on%s\n", vm->id,
+               theirs ? "" : ", then the same run again");
     else if (!job_status_is_ended(m.status))
         printf("    %s\n", theirs ? "vmferryd goes on with it" : "the same run again goes on");
 }

@@ -126,11 +126,17 @@ go_on(struct daemon *daemon, const struct store_migration *found, const struct o
         return err_set(err, ERR_BUG, "%s: is in the store and not in memory", found->id);
     if (job_json_same_machine(found->job, order->job, err) < 0)
         return err_prefix(err, "%s", entry_text(entry));
+    /* Who has held it had a reason, which a spec handed in once more does not know. */
+    if (entry->status == JOB_PAUSED)
+        return err_set(err, ERR_CONFLICT, "%s: it is paused: 'vmferry resume %s' lets it go on",
+                       entry_text(entry), entry->id);
     struct wish wish = { .verb = JOB_START, .job = order->job };
     struct store_change change = { .has_job = true, .job = order->job };
-    if (strcmp(found->job, order->job) != 0 && roster_change(entry, &change, NULL, err) < 0)
+    bool already; /* if not, the wish brings the job */
+    if (wish_ask(entry, &wish, &already, NULL, err) < 0)
         return -1;
-    if (wish_ask(entry, &wish, NULL, NULL, err) < 0)
+    if (already && strcmp(found->job, order->job) != 0 &&
+        roster_change(entry, &change, NULL, err) < 0)
         return -1;
     return view_of_id(daemon, found->id, ret_body, err);
 }

@@ -159,6 +159,28 @@ def test_the_same_spec_again_goes_on(serve):
     assert status == 201 and anew["id"] != made["id"]
 
 
+def test_the_spec_of_a_paused_one_changes_nothing(serve):
+    daemon = ready(serve())
+    migration = daemon.create()
+    worker = daemon.next_worker()
+    interval_s = worker.start["warm"]["interval_s"]
+    daemon.asked(migration, "pause")
+    worker.wish("pause")
+    worker.end(ok=True, outcome="paused")
+    daemon.becomes(migration, "paused")
+    other = {"spec": make_spec(daemon.room, "web01", migration={"delta_interval": 2 * interval_s})}
+    status, refused = daemon.call("POST", "/migrations", other)
+    assert status == 409 and refused["detail"] == f"web01: it is paused: 'vmferry resume {migration}' lets it go on"
+    daemon.asked(migration, "resume")
+    worker = daemon.next_worker()
+    assert worker.start["warm"]["interval_s"] == interval_s
+    status, _ = daemon.call("POST", "/migrations", other)
+    worker.end(**WAIT)
+    daemon.becomes(migration, "waiting")
+    daemon.asked(migration, "finalize-now")
+    assert status == 200 and daemon.next_worker().start["warm"]["interval_s"] == 2 * interval_s
+
+
 @pytest.mark.parametrize("spec, text", [
     ({"vm": {}}, "vm"),
     ({"vm": {"nme": "x"}}, "did you mean 'name'"),

@@ -161,3 +161,29 @@ def test_a_daemon_beside(site):
         _, stderr = run.communicate(timeout=60)
         assert run.returncode == 0, stderr
         assert "asked for: pause" in stderr and "asked for: resume" in stderr
+
+
+def test_a_paused_one_stops_no_other(site):
+    specs = [site.spec(name) for name in ("web01", "web02")]
+    with site.running("run", specs[0]) as run:
+        worker = site.next_worker()
+        assert site.run("pause", "web01").returncode == 0
+        worker.wish("pause")
+        worker.end(ok=True, outcome="paused")
+        next(line for line in run.stderr if line.endswith("] paused\n"))
+        ident = site.status("web01")[0]["id"]
+        run.send_signal(signal.SIGINT)
+        stdout, _ = run.communicate(timeout=60)
+    way_out = f"'vmferry resume {ident}' lets it go on"
+    assert run.returncode == 130 and f"web01: paused\n    {way_out}" in stdout
+    with site.running("run", *specs) as run:
+        cut_over(site.next_worker())
+        stdout, stderr = run.communicate(timeout=60)
+    assert run.returncode == 3, stderr
+    assert f"vmferry: run: web01: it is paused: {way_out}\n" in stderr
+    assert f"web01: it is paused: {way_out}\nweb02: done" in stdout and "web01: web01" not in stdout
+    assert site.run("resume", ident).returncode == 0
+    with site.running("run", *specs[:1]) as run:
+        cut_over(site.next_worker())
+        _, stderr = run.communicate(timeout=60)
+    assert run.returncode == 0, stderr
