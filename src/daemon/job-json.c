@@ -8,7 +8,6 @@
 #include "base/checked.h"
 #include "daemon/daemon.h"
 
-#define NFC_PORT 902
 #define POOL_DEFAULT "default" /* as virt-v2v -o libvirt */
 
 static int check_conversion(const struct spec *spec, struct err *err);
@@ -59,13 +58,13 @@ static json_t *
 input_of(const struct spec *spec, const struct config *config)
 {
     const char *transport = spec_transport_name(spec->source.transport);
-    return json_pack("{s:s, s:s, s:s, s:s?, s:b, s:b, s:{s:s?, s:n, s:n}, s:i, s:{s:n, s:i, s:n, "
-                     "s:n, s:n, s:n, s:b}}",
+    return json_pack("{s:s, s:s, s:s, s:s?, s:b, s:b, s:{s:s?, s:n, s:n}, s:{s:n, s:i, s:n, s:n, "
+                     "s:n, s:n, s:b}}",
                      "kind", "vsphere", "vm", spec_machine(spec), "transport",
                      transport ? transport : "auto", "vcenter", spec->source.vcenter, "snapshot", 0,
                      "no_verify", 0, "vddk", "libdir", config->migration.vddk_path, "config",
-                     "transports", "nfc_port", NFC_PORT, "ssh", "host", "port", 0, "user",
-                     "password", "identity", "known_hosts", "accept_new", 0);
+                     "transports", "ssh", "host", "port", 0, "user", "password", "identity",
+                     "known_hosts", "accept_new", 0);
 }
 
 static int
@@ -195,6 +194,7 @@ add_endpoint(struct daemon *daemon, json_t *start, struct err *err)
                   "face", "datacenter", "user", vcenter->user, "password", vcenter->password.value,
                   "thumbprint", vcenter->tls.thumbprint, "ca", vcenter->tls.ca);
     if (json_object_set_new(input, "endpoint", endpoint) < 0 ||
+        json_object_set_new(input, "nfc_port", json_integer(vcenter->nfc_port)) < 0 ||
         json_object_set_new(input, "no_verify", json_boolean(vcenter->tls.verify == TRISTATE_NO)) <
             0)
         return err_errno(err, ENOMEM, "%s", host);

@@ -43,6 +43,7 @@ static const struct field vcenter_fields[] = {
     { "host", FIELD_TEXT, AT(host), .check = check_host },
     { "user", FIELD_TEXT, AT(user) },
     SECRET("password", password),
+    { "nfc_port", FIELD_INT, AT(nfc_port), .low = 1, .high = 65535, .fallback = "902" },
     { "tls", FIELD_OBJECT, AT(tls), .fields = tls_fields },
     END,
 };

@@ -15,9 +15,6 @@ config_fill_defaults(struct config *config, struct err *err)
     struct config_migration *migration = &config->migration;
     if (field_fill(config_fields, config, err) < 0)
         return -1;
-    for (size_t i = 0; i < config->n_vcenters; i++)
-        if (!config->vcenters[i].tls.verify)
-            config->vcenters[i].tls.verify = TRISTATE_YES;
     if (default_path(CONFIG_CONTROL_DIR, NULL, &migration->control_dir, err) < 0 ||
         default_path(migration->control_dir, "specs", &migration->specs_dir, err) < 0 ||
         default_path(migration->control_dir, CONFIG_STORE_NAME, &config->store, err) < 0)

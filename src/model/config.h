@@ -42,6 +42,7 @@ struct config_vcenter {
     char *host; /* as written: HOST, HOST:PORT or a URL; see config_vcenter_endpoint */
     char *user;
     struct config_secret password;
+    int64_t nfc_port; /* of its hosts, for VDDK; filled: >= 1 */
     struct config_tls tls;
 };
 

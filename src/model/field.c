@@ -287,6 +287,12 @@ field_fill(const struct field *fields, void *object, struct err *err)
                 continue;
             if (field_fill(field->fields, member_of(object, field->offset), err) < 0)
                 return -1;
+        } else if (field->type == FIELD_OBJECTS) {
+            char *items = *(char **)member_of(object, field->offset);
+            size_t n = *(size_t *)member_of(object, field->count);
+            for (size_t i = 0; i < n; i++)
+                if (field_fill(field->fields, items + i * field->item_size, err) < 0)
+                    return -1;
         } else if (field->fallback && !field_scalar_given(field, object) &&
                    field_scalar_set(field, field->fallback, object, err) < 0)
             return err_prefix(err, "%s", field->key);

@@ -431,6 +431,21 @@ def test_drivers_for_windows(serve):
     assert daemon.next_worker().start["convert"]["virtio_win"] == "/srv/other"
 
 
+def test_the_port_of_nfc_is_the_configs_of_now(serve):
+    """The hosts may be behind another port when a migration goes on; nothing of that is in the store."""
+    daemon = ready(serve())
+    migration = daemon.create()
+    worker = daemon.next_worker()
+    assert worker.start["input"]["nfc_port"] == 902
+    worker.end(**WAIT)
+    daemon.becomes(migration, "waiting")
+    daemon.stop()
+    vcenter = {"host": "vc1.example.org", "user": "administrator", "password": SECRET, "nfc_port": 9902}
+    daemon = ready(serve(config={"vcenters": {"one": vcenter}}))
+    daemon.asked(migration, "finalize-now")
+    assert daemon.next_worker().start["input"]["nfc_port"] == 9902
+
+
 def test_a_machine_for_libvirt(serve):
     daemon = ready(serve())
     daemon.create(target={"libvirt": {"uri": "test:///default", "network_map": {"VM Network": "default"}}},

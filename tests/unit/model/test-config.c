@@ -15,7 +15,7 @@
 #define SHA1 "00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33"
 
 static const char every_key[] =
-    "vcenter: {host: vc1, user: admin, password: 12345,\n"
+    "vcenter: {host: vc1, user: admin, password: 12345, nfc_port: 9902,\n"
     "          tls: {ca: /ca.pem, thumbprint: '" SHA1 "', verify: false}}\n"
     "vcenters:\n"
     "  prod: {host: 'https://vc2:8443/sdk', user: p, password_file: /etc/p}\n"
@@ -56,6 +56,7 @@ check_every_key(const struct config *config)
     assert_string_equal(config->vcenter.host, "vc1");
     assert_string_equal(config->vcenter.user, "admin");
     assert_string_equal(config->vcenter.password.value, "12345");
+    assert_int_equal(config->vcenter.nfc_port, 9902);
     assert_string_equal(config->vcenter.tls.ca, "/ca.pem");
     assert_string_equal(config->vcenter.tls.thumbprint, SHA1);
     assert_int_equal(config->vcenter.tls.verify, TRISTATE_NO);
@@ -135,6 +136,8 @@ bad_configs_are_refused(void **state)
         { "vcenter: {password_env: 'A=B'}", "this cannot be the name of a variable" },
         { "vcenter: {tls: {thumbprint: 'AA:BB'}}", "'AA:BB' is no SHA-1 or SHA-256 thumbprint" },
         { "vcenter: {tls: {thumbprint: '0:" SHA1 "'}}", "is no SHA-1 or SHA-256" },
+        { "vcenter: {nfc_port: 0}", "c.yaml:1: vcenter.nfc_port: 0 is not from 1 to 65535" },
+        { "vcenters: {a: {host: x, nfc_port: 65536}}", "65536 is not from 1 to 65535" },
         { "vcenter: {tls: yes}", "vcenter.tls: a map of keys and values belongs here" },
         { "vcenters: {'a/b': {host: x}}", "'a/b' is no name for a vCenter" },
         { "vcenters: {.a: {host: x}}", "'.a' is no name for a vCenter" },
@@ -206,6 +209,7 @@ built_in_defaults(void **state)
     assert_string_equal(second.migration.specs_dir, "/x/specs");
     assert_string_equal(second.store, "/x/vmferry.db");
     assert_int_equal(second.vcenters[0].tls.verify, TRISTATE_YES);
+    assert_int_equal(second.vcenters[0].nfc_port, 902);
 }
 
 static void

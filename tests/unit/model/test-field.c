@@ -54,7 +54,7 @@ static const struct field inner_fields[] = {
 
 static const struct field item_fields[] = {
     { "text", FIELD_TEXT, offsetof(struct item, text) },
-    { "number", FIELD_INT, offsetof(struct item, number), .low = 0, .high = 9 },
+    { "number", FIELD_INT, offsetof(struct item, number), .low = 0, .high = 9, .fallback = "7" },
     { 0 },
 };
 
@@ -300,13 +300,15 @@ defaults_go_where_nothing_is(void **state)
     (void)state;
     struct err err = ERR_INIT;
     struct thing thing = { 0 };
-    read_good("number: 3\nplain: {known: false}\n", &thing);
+    read_good("number: 3\nplain: {known: false}\nitems: {a: {}, b: {number: 2}}\n", &thing);
     assert_int_equal(field_fill(fields, &thing, &err), 0);
     assert_string_equal(thing.text, "lost");
     assert_int_equal(thing.number, 3);
     assert_int_equal(thing.known, TRISTATE_NO);
     assert_int_equal(thing.choice, 2);
     assert_int_equal(thing.plain.known, TRISTATE_NO);
+    assert_int_equal(thing.items[0].number, 7);
+    assert_int_equal(thing.items[1].number, 2);
     assert_int_equal(thing.inner.known, TRISTATE_UNSET); /* it is not there */
     thing.has_inner = true;
     assert_int_equal(field_fill(fields, &thing, &err), 0);
