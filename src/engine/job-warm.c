@@ -1,30 +1,23 @@
 /* The part of a start message that only a daemon sends: a warm migration, and who remembers it. */
 #include <inttypes.h>
-#include <string.h>
 
 #include "base/checked.h"
 #include "engine/job.h"
+#include "model/spec-fields.h"
 #include "model/spec.h"
 
 #define DEFAULT_INTERVAL_S 300
 #define DEFAULT_FINALIZE_INTERVAL_S 30
 #define DEFAULT_FINALIZE_WINDOW_S 600
 
-static const char *const shutdown_names[] = { "auto", "force", "manual" };
-static const char *const quiesce_names[] = { "auto", "false", "true" };
-static const char *const verify_names[] = { "none", "changed", "sample", "full" };
-
 static int
-get_word(const json_t *obj, const char *key, const char *const *names, size_t n, size_t fallback,
-         size_t *ret, struct err *err)
+get_word(const json_t *obj, const char *key, const char *const *names, unsigned fallback,
+         unsigned *ret, struct err *err)
 {
     const char *word = json_get_str(obj, key, names[fallback]);
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(word, names[i]) == 0) {
-            *ret = i;
-            return 0;
-        }
-    return err_set(err, ERR_INVALID, "'warm.%s': no such word: %s", key, word);
+    if (!job_find_word(word, names, ret))
+        return err_set(err, ERR_INVALID, "'warm.%s': no such word: %s", key, word);
+    return 0;
 }
 
 static int
@@ -43,12 +36,10 @@ get_seconds(const json_t *obj, const char *key, int64_t least, int64_t fallback,
 static int
 parse_words(const json_t *warm, struct job_warm *ret, struct err *err)
 {
-    size_t shutdown, quiesce, verify;
-    if (get_word(warm, "shutdown", shutdown_names, ARRAY_LEN(shutdown_names), 0, &shutdown, err) <
-            0 ||
-        get_word(warm, "quiesce", quiesce_names, ARRAY_LEN(quiesce_names), 0, &quiesce, err) < 0 ||
-        get_word(warm, "verify", verify_names, ARRAY_LEN(verify_names), JOB_VERIFY_CHANGED, &verify,
-                 err) < 0)
+    unsigned shutdown, quiesce, verify;
+    if (get_word(warm, "shutdown", spec_shutdown_names, JOB_SHUTDOWN_AUTO, &shutdown, err) < 0 ||
+        get_word(warm, "quiesce", spec_quiesce_names, JOB_QUIESCE_AUTO, &quiesce, err) < 0 ||
+        get_word(warm, "verify", spec_verify_names, JOB_VERIFY_CHANGED, &verify, err) < 0)
         return -1;
     ret->shutdown = (enum job_shutdown)shutdown;
     ret->quiesce = (enum job_quiesce)quiesce;

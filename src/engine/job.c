@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/checked.h"
+#include "model/spec-fields.h"
 
 #define PORT_MAX 65535
 #define NFC_PORT 902
@@ -15,12 +15,7 @@ static const char *const input_names[] = {
     [JOB_INPUT_LIBVIRTXML] = "libvirtxml",
     [JOB_INPUT_XEN_SSH] = "xen-ssh",
     [JOB_INPUT_VSPHERE] = "vsphere",
-};
-
-static const char *const transport_names[] = {
-    [JOB_TRANSPORT_AUTO] = "auto",   [JOB_TRANSPORT_VDDK] = "vddk",
-    [JOB_TRANSPORT_HTTPS] = "https", [JOB_TRANSPORT_EXPORT] = "export",
-    [JOB_TRANSPORT_SSH] = "ssh",
+    NULL,
 };
 
 static int parse_input(const json_t *input, struct job *job, struct err *err);
@@ -79,7 +74,7 @@ job_input_name(enum job_input input)
 const char *
 job_transport_name(enum job_transport transport)
 {
-    return transport_names[transport];
+    return spec_transport_names[transport];
 }
 
 const char *
@@ -88,25 +83,27 @@ job_source_text(const struct job *job)
     return job->n_paths ? job->paths[0] : job->vm;
 }
 
-/* Its place among n names, or n. */
-static size_t
-index_of(const char *name, const char *const *names, size_t n)
+bool
+job_find_word(const char *word, const char *const *words, unsigned *ret)
 {
-    size_t i = 0;
-    while (i < n && strcmp(name, names[i]) != 0)
+    unsigned i = 0;
+    while (words[i] && strcmp(word, words[i]) != 0)
         i++;
-    return i;
+    if (!words[i])
+        return false;
+    *ret = i;
+    return true;
 }
 
 static int
 parse_input(const json_t *input, struct job *job, struct err *err)
 {
     const char *kind;
+    unsigned i;
     if (json_need_str(input, "kind", &kind, err) < 0 ||
         parse_strings(input, "paths", &job->paths, err) < 0)
         return -1;
-    size_t i = index_of(kind, input_names, ARRAY_LEN(input_names));
-    if (i == ARRAY_LEN(input_names))
+    if (!job_find_word(kind, input_names, &i))
         return err_set(err, ERR_INVALID, "'input.kind': no such kind of input: %s", kind);
     job->input = (enum job_input)i;
     if (job->input == JOB_INPUT_XEN_SSH)
@@ -147,9 +144,9 @@ parse_vsphere(const json_t *input, struct job *job, struct err *err)
 {
     const json_t *vddk = json_object_get(input, "vddk");
     const char *transport = json_get_str(input, "transport", "auto");
-    size_t i = index_of(transport, transport_names, ARRAY_LEN(transport_names));
+    unsigned i;
     uint64_t nfc_port = json_get_u64(input, "nfc_port", NFC_PORT);
-    if (i == ARRAY_LEN(transport_names))
+    if (!job_find_word(transport, spec_transport_names, &i))
         return err_set(err, ERR_INVALID, "'input.transport': no such transport: %s", transport);
     if (nfc_port < 1 || nfc_port > PORT_MAX)
         return err_set(err, ERR_INVALID, "'input.nfc_port': %" PRIu64 " is no port", nfc_port);

@@ -55,6 +55,8 @@ struct job_vsphere {
     unsigned nfc_port;
 };
 
+/* What follows, and the transports, are in the order of the words of model/spec-fields.h. */
+
 /* How the source is switched off when it is time. */
 enum job_shutdown {
     JOB_SHUTDOWN_AUTO,   /* by VMware Tools, then by the plug; without Tools somebody is asked */
@@ -62,7 +64,7 @@ enum job_shutdown {
     JOB_SHUTDOWN_MANUAL, /* somebody does it */
 };
 
-enum job_quiesce { JOB_QUIESCE_AUTO, JOB_QUIESCE_NO, JOB_QUIESCE_MUST };
+enum job_quiesce { JOB_QUIESCE_AUTO, JOB_QUIESCE_MUST, JOB_QUIESCE_NO };
 
 /* What is read back and compared after it was written. */
 enum job_verify {
@@ -145,6 +147,9 @@ void job_free(struct job *job);
 
 /* Of job-warm.c: "warm" and what comes with it. */
 int job_parse_warm(const json_t *start, struct job *job, struct err *err);
+
+/* The place of a word in a list that ends with NULL. false: it is not there. */
+bool job_find_word(const char *word, const char *const *words, unsigned *ret);
 
 const char *job_input_name(enum job_input input);
 const char *job_transport_name(enum job_transport transport);

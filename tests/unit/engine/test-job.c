@@ -1,13 +1,17 @@
 #include "engine/job.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "base/checked.h"
+#include "model/spec-fields.h"
+#include "model/spec.h"
 
 #define GOOD                                                                                       \
     "{\"action\":\"migrate\",\"input\":{\"kind\":\"disk\",\"paths\":[\"a\",\"b\"]},"               \
@@ -96,6 +100,24 @@ a_warm_one_is_read(void **state)
     assert_int_equal(job.warm.quiesce, JOB_QUIESCE_MUST);
     assert_int_equal(job.warm.verify, JOB_VERIFY_SAMPLE);
     assert_true(job.warm.power_on_after_failure);
+}
+
+static void
+what_a_spec_may_say_can_be_carried_out(void **state)
+{
+    (void)state;
+    char text[512];
+    snprintf(text, sizeof text,
+             VSPHERE "\"warm\":{\"interval_s\":%" PRId64 ",\"finalize_window_s\":%" PRId64
+                     ",\"settle_s\":%" PRId64 ",\"parallel_disks\":%d}}",
+             SPEC_MAX_SECONDS, SPEC_MAX_SECONDS, SPEC_MAX_SECONDS, SPEC_MAX_PARALLEL_DISKS);
+    struct err err = ERR_INIT;
+    auto_json json_t *start = json_parse_object(text, strlen(text), &err);
+    auto_job struct job job = { 0 };
+    if (job_parse(start, &job, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(job.warm.interval_s, SPEC_MAX_SECONDS);
+    assert_int_equal(job.parallel_disks, SPEC_MAX_PARALLEL_DISKS);
 }
 
 static void
@@ -217,6 +239,7 @@ main(void)
         cmocka_unit_test(what_is_asked_is_read),
         cmocka_unit_test(a_machine_elsewhere_is_read),
         cmocka_unit_test(a_warm_one_is_read),
+        cmocka_unit_test(what_a_spec_may_say_can_be_carried_out),
         cmocka_unit_test(what_is_wrong_with_a_warm_one_is_named),
         cmocka_unit_test(a_libvirt_as_destination_is_read),
         cmocka_unit_test(what_is_wrong_is_named),
