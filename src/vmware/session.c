@@ -380,12 +380,6 @@ vmware_endpoint(const struct vmware_session *session)
 }
 
 const char *
-vmware_user(const struct vmware_session *session)
-{
-    return session->user;
-}
-
-const char *
 vmware_last_fault(const struct vmware_session *session)
 {
     return session->fault.type;

@@ -94,9 +94,8 @@ struct vmware_about {
 const struct vmware_about *vmware_about(const struct vmware_session *session);
 bool vmware_is_vcenter(const struct vmware_session *session);
 
-/* "host:port", and the user, for texts. */
+/* "host:port", for texts. */
 const char *vmware_endpoint(const struct vmware_session *session);
-const char *vmware_user(const struct vmware_session *session);
 
 /* The session as a header's value, "vmware_soap_session=...", for /folder and VDDK. A secret: free
  * it with secret_free (auto_secret). It is exactly what the server gave, quotes included. */
