@@ -14,8 +14,8 @@ static void
 fill_remote(struct job *job, const json_t *source, struct source_remote *ret)
 {
     *ret = (struct source_remote){
-        .name = json_get_str(source, "name", NULL),
-        .identity = json_get_str(source, "identity", NULL),
+        .name = ret->name,
+        .identity = ret->identity,
         .uri = json_get_str(source, "uri", NULL),
         .cookie = json_get_str(source, "cookie", NULL),
         .thumbprint = json_get_str(source, "thumbprint", NULL),
