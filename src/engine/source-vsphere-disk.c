@@ -557,9 +557,9 @@ check_still(const struct vsphere_source *v, size_t *ret_bad, struct err *err)
         return 0;
     *ret_bad = SOURCE_BAD_ALL;
     return err_set(err, ERR_CONFLICT,
-                   "%s: was switched on or changed while its disks were copied, so the copies are "
-                   "worth nothing and are dropped: keep it off, or read it from a snapshot "
-                   "(--snapshot)",
+                   "%s: was switched on or changed while its disks were copied, so what was read "
+                   "does not count: keep it off meanwhile ('vmferry v2v --snapshot' reads from a "
+                   "snapshot)",
                    then->name);
 }
 
