@@ -16,8 +16,8 @@
 #include "vmware/find.h"
 #include "vmware/host.h"
 #include "vmware/privilege.h"
+#include "vmware/snapshot.h"
 
-#define OUR_SNAPSHOTS "vmferry-"
 #define QUERIES_MAX 1000
 #define NFC_PORT 902
 
@@ -78,7 +78,7 @@ read_start(const json_t *start, struct check_site *site, struct err *err)
     /* The others read whole disks only. */
     if (site->wish == CHECK_WISH_ANY && transport && !(site->context.transports & CHECK_BY_WARM))
         site->wish = CHECK_WISH_COLD;
-    site->context.ours = OUR_SNAPSHOTS;
+    site->context.ours = VMWARE_SNAPSHOT_PREFIX;
     site->server = json_get_str(json_object_get(start, "endpoint"), "server", "");
     int64_t port = json_get_int(start, "nfc_port", NFC_PORT);
     if (port < 1 || port > 65535)

@@ -4,38 +4,23 @@
  * The name of the hold is in the state before it is made, and goes when the server has taken it
  * back: vCenter itself never ends one.
  */
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "engine/source-vsphere.h"
 #include "vmware/hold.h"
 
-#define HOLD_ID_BYTES 6
-
-static int
-make_name(char name[VMWARE_HOLD_NAME_MAX + 1], struct err *err)
-{
-    uint8_t id[HOLD_ID_BYTES];
-    if (getrandom(id, sizeof id, 0) != sizeof id)
-        return err_errno(err, errno, "a name for a hold");
-    int len = snprintf(name, VMWARE_HOLD_NAME_MAX + 1, "vmferry-");
-    for (size_t i = 0; i < sizeof id; i++)
-        len += snprintf(name + len, VMWARE_HOLD_NAME_MAX + 1 - (size_t)len, "%02x", id[i]);
-    return 0;
-}
+_Static_assert(VSPHERE_NAME_MAX <= VMWARE_HOLD_NAME_MAX, "the name of a hold");
 
 int
 vsphere_hold(struct vsphere_source *v, struct state *state, struct err *err)
 {
-    char name[VMWARE_HOLD_NAME_MAX + 1], why[VMWARE_HOLD_WHY_MAX] = "";
+    char name[VSPHERE_NAME_MAX], why[VMWARE_HOLD_WHY_MAX] = "";
     const char *machine = v->machine->moref;
     bool possible, held = false;
     if (vmware_hold_possible(v->session, machine, &possible, why, err) < 0)
         return -1;
     if (possible) {
-        if (make_name(name, err) < 0 ||
+        if (vsphere_make_name(name, err) < 0 ||
             state_put(state, SOURCE_HOLD,
                       json_pack("{s:s, s:s, s:s}", "server", v->server_id, "machine", machine,
                                 "name", name),

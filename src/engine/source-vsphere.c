@@ -18,7 +18,7 @@
 #include "engine/transport.h"
 #include "vmware/find.h"
 
-#define SNAPSHOT_ID_BYTES 6
+#define NAME_ID_BYTES 6
 #define LATE_SNAPSHOT_NS (20 * NS_PER_S)
 
 static const struct source_ops vsphere_ops;
@@ -235,18 +235,15 @@ write_journal(struct vsphere_source *v, struct state *state, enum engine_when wh
     return state_apply(state, when, "snapshot", ops, err);
 }
 
-static int
-name_snapshot(struct vsphere_source *v, struct err *err)
+int
+vsphere_make_name(char name[VSPHERE_NAME_MAX], struct err *err)
 {
-    uint8_t id[SNAPSHOT_ID_BYTES];
-    if (v->snapshot_name[0]) /* of a run that was killed while it was being made */
-        return 0;
+    uint8_t id[NAME_ID_BYTES];
     if (getrandom(id, sizeof id, 0) != sizeof id)
-        return err_errno(err, errno, "a name for the snapshot");
-    int len = snprintf(v->snapshot_name, sizeof v->snapshot_name, VMWARE_SNAPSHOT_PREFIX);
+        return err_errno(err, errno, "random bytes");
+    int len = snprintf(name, VSPHERE_NAME_MAX, VMWARE_SNAPSHOT_PREFIX);
     for (size_t i = 0; i < sizeof id; i++)
-        len +=
-            snprintf(v->snapshot_name + len, sizeof v->snapshot_name - (size_t)len, "%02x", id[i]);
+        len += snprintf(name + len, VSPHERE_NAME_MAX - (size_t)len, "%02x", id[i]);
     return 0;
 }
 
@@ -292,7 +289,9 @@ make_snapshot(struct vsphere_source *v, struct state *state, struct err *err)
     gethostname(host, sizeof host - 1);
     snprintf(description, sizeof description,
              "made by vmferry on %s to copy the disks; removed when they are copied", host);
-    if (name_snapshot(v, err) < 0 || write_journal(v, state, ENGINE_BEGIN, err) < 0)
+    bool named = v->snapshot_name[0]; /* of a run that was killed while it was being made */
+    if ((!named && vsphere_make_name(v->snapshot_name, err) < 0) ||
+        write_journal(v, state, ENGINE_BEGIN, err) < 0)
         return -1;
     /* A wish to stop waits: what is half made could not be removed. */
     vmware_set_cancelled(v->session, NULL, NULL);
@@ -347,9 +346,8 @@ find_snapshot(const struct vsphere_source *v, const char *name)
 bool
 vsphere_has_foreign_snapshots(const struct vsphere_source *v)
 {
-    static const char prefix[] = VMWARE_SNAPSHOT_PREFIX;
     for (size_t i = 0; i < v->machine->n_snapshots; i++)
-        if (strncmp(v->machine->snapshots[i].name, prefix, strlen(prefix)) != 0)
+        if (!vmware_snapshot_is_ours(v->machine->snapshots[i].name))
             return true;
     return false;
 }
@@ -357,10 +355,9 @@ vsphere_has_foreign_snapshots(const struct vsphere_source *v)
 static void
 warn_of_others(struct vsphere_source *v)
 {
-    static const char prefix[] = VMWARE_SNAPSHOT_PREFIX;
     const struct vmware_machine *m = v->machine;
     for (size_t i = 0; i < m->n_snapshots; i++)
-        if (strncmp(m->snapshots[i].name, prefix, strlen(prefix)) == 0 &&
+        if (vmware_snapshot_is_ours(m->snapshots[i].name) &&
             strcmp(m->snapshots[i].name, v->snapshot_name) != 0)
             source_log(&v->source, LOG_LEVEL_WARNING, "foreign-snapshot",
                        "%s has a snapshot of vmferry, %s of %s, that is not of this migration: "

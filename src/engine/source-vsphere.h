@@ -71,6 +71,10 @@ vsphere_is_running(const struct vsphere_source *v)
     return v->machine->power == VMWARE_POWERED_ON;
 }
 
+/* A new name for what we make at the server: "vmferry-" and a random number. */
+#define VSPHERE_NAME_MAX 32
+int vsphere_make_name(char name[VSPHERE_NAME_MAX], struct err *err);
+
 /* Of source-vsphere.c, for source-vsphere-live.c. */
 int vsphere_freeze(struct vsphere_source *v, struct state *state, struct err *err);
 int vsphere_remove_snapshot(struct vsphere_source *v, struct state *state, struct err *err);

@@ -241,6 +241,12 @@ create(struct making *making, enum vmware_quiesce quiesce, struct vmware_snapsho
     }
 }
 
+bool
+vmware_snapshot_is_ours(const char *name)
+{
+    return strncmp(name, VMWARE_SNAPSHOT_PREFIX, strlen(VMWARE_SNAPSHOT_PREFIX)) == 0;
+}
+
 int
 vmware_snapshot_create(struct vmware_session *session, const char *machine_moref, const char *name,
                        const char *description, enum vmware_quiesce quiesce,
@@ -250,8 +256,8 @@ vmware_snapshot_create(struct vmware_session *session, const char *machine_moref
         .session = session, .machine = machine_moref, .name = name, .description = description
     };
     struct vmware_snapshot_made made = { .found = false };
-    if (strncmp(name, VMWARE_SNAPSHOT_PREFIX, strlen(VMWARE_SNAPSHOT_PREFIX)) != 0 ||
-        strlen(name) > VMWARE_SNAPSHOT_NAME_MAX || strpbrk(name, "/\\%"))
+    if (!vmware_snapshot_is_ours(name) || strlen(name) > VMWARE_SNAPSHOT_NAME_MAX ||
+        strpbrk(name, "/\\%"))
         return err_set(err, ERR_BUG, "snapshot %.100s: not a name of ours", name);
     snprintf(making.what, sizeof making.what, "create the snapshot %s of %.63s", name,
              machine_moref);
@@ -291,8 +297,7 @@ expect_ours(struct vmware_session *session, const struct tree *tree, const char 
         return 0;
     const char *own = xml_text_at(node, "name");
     own = own ? own : "";
-    if (strncmp(own, VMWARE_SNAPSHOT_PREFIX, strlen(VMWARE_SNAPSHOT_PREFIX)) != 0 ||
-        (name && strcmp(own, name) != 0))
+    if (!vmware_snapshot_is_ours(own) || (name && strcmp(own, name) != 0))
         return err_set(err, ERR_CONFLICT,
                        "%s: %s: it is called \"%.100s\", so it is not the one to remove",
                        session->endpoint, what, own);

@@ -21,6 +21,9 @@ struct vmware_snapshot_made {
     char why_not[512]; /* VMWARE_QUIESCE_TRY: the server's reason; "" else */
 };
 
+/* Does its name say that we have made it? */
+bool vmware_snapshot_is_ours(const char *name);
+
 /* Make a snapshot without memory of that name (it begins with VMWARE_SNAPSHOT_PREFIX; ERR_BUG else)
  * and wait for it. One of that name that is there already, or just being made (after a connection
  * was lost in the middle), is taken instead of making a second. The call itself is sent once only:
