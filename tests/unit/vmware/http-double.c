@@ -207,3 +207,12 @@ double_login(void)
     double_done();
     return session;
 }
+
+void
+double_logout(struct vmware_session *session)
+{
+    static const struct exchange last[] = { LOGOUT };
+    PLAY(last);
+    vmware_logout(session);
+    double_done();
+}

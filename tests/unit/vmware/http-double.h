@@ -97,5 +97,7 @@ const char *double_last_request(void);
 struct vmware_session;
 /* Logged in to vc.test as root with "p&w": plays VERSIONS, CONTENT and LOGIN first. */
 struct vmware_session *double_login(void);
+/* And out again, after all that was played has been asked for: plays LOGOUT. */
+void double_logout(struct vmware_session *session);
 
 #endif

@@ -29,15 +29,6 @@ teardown(void **state)
     return 0;
 }
 
-static void
-log_out(struct vmware_session *session)
-{
-    static const struct exchange last[] = { LOGOUT };
-    PLAY(last);
-    vmware_logout(session);
-    double_done();
-}
-
 static int
 try_login(const struct exchange *list, size_t n, enum vmware_kind expected)
 {
@@ -75,7 +66,7 @@ the_newest_common_version_is_spoken(void **state)
     double_done();
     /* Not asked again so soon. */
     assert_int_equal(vmware_keepalive(session, &err), 0);
-    log_out(session);
+    double_logout(session);
 }
 
 static void
@@ -94,7 +85,7 @@ the_cookie_is_kept_as_it_came(void **state)
     /* Somebody else had it renewed already. */
     assert_int_equal(vmware_cookie_renew(session, cookie, &again, &err), 0);
     assert_string_equal(again, "vmware_soap_session=two");
-    log_out(session);
+    double_logout(session);
 }
 
 static void
@@ -205,7 +196,7 @@ an_ended_session_is_begun_anew_once(void **state)
     assert_int_equal(vmware_power_state(session, "vm-1", &power, &err), -1);
     assert_int_equal(err.kind, ERR_DENIED);
     double_done();
-    log_out(session);
+    double_logout(session);
 }
 
 static void
@@ -249,7 +240,7 @@ a_password_that_changed_meanwhile_is_said(void **state)
     double_done();
     assert_int_equal(vmware_cookie_renew(session, NULL, &cookie, &err), 0);
     assert_string_equal(cookie, "vmware_soap_session=two");
-    log_out(session);
+    double_logout(session);
 }
 
 static void
@@ -279,7 +270,7 @@ passing_trouble_is_waited_for(void **state)
     assert_int_equal(err.kind, ERR_UNAVAILABLE);
     assert_non_null(strstr(err.text, "503"));
     double_done();
-    log_out(session);
+    double_logout(session);
 }
 
 static void
@@ -311,7 +302,7 @@ other_trouble_is_not_waited_for(void **state)
     assert_int_equal(vmware_power_state(session, "vm-1", &power, &err), -1);
     assert_int_equal(err.kind, ERR_INVALID);
     double_done();
-    log_out(session);
+    double_logout(session);
 }
 
 static bool
@@ -333,7 +324,7 @@ what_is_cancelled_ends_and_still_logs_out(void **state)
     assert_int_equal(vmware_power_state(session, "vm-1", &power, &err), -1);
     double_done();
     assert_int_equal(err.kind, ERR_CANCELLED);
-    log_out(session);
+    double_logout(session);
 }
 
 /* ---- properties ---- */
@@ -393,7 +384,7 @@ pages_are_followed_to_their_end(void **state)
     double_done();
     assert_int_equal(n_seen, 3);
     assert_string_equal(seen[2], "vm-3");
-    log_out(session);
+    double_logout(session);
 }
 
 static void
@@ -412,7 +403,7 @@ nothing_is_no_error(void **state)
     assert_int_equal(read_all(session), 0);
     double_done();
     assert_int_equal(n_seen, 0);
-    log_out(session);
+    double_logout(session);
 }
 
 static void
@@ -435,7 +426,7 @@ a_property_the_server_does_not_know_is_left_out(void **state)
     assert_int_equal(read_all(session), 0);
     double_done();
     assert_int_equal(n_seen, 1);
-    log_out(session);
+    double_logout(session);
 }
 
 static void
@@ -467,7 +458,7 @@ a_listing_that_loses_its_session_begins_anew(void **state)
     double_done();
     assert_int_equal(n_seen, 2);
     assert_string_equal(seen[1], "vm-2");
-    log_out(session);
+    double_logout(session);
 }
 
 static void

@@ -27,10 +27,7 @@ static int
 teardown(void **state)
 {
     (void)state;
-    static const struct exchange last[] = { LOGOUT };
-    PLAY(last);
-    vmware_logout(session);
-    double_done();
+    double_logout(session);
     clock_fake_ns(-1);
     return 0;
 }
