@@ -1,6 +1,5 @@
 """A difference without a list of changes: all is read, and only what the image does not hold already is written."""
 
-import concurrent.futures
 import os
 import random
 import shutil
@@ -10,6 +9,7 @@ import pytest
 
 from copier import TOP, Copy, copied, copy
 from layouts import CLUSTER, FILLER, GIB, MIB, change, random_layout, random_ranges, write_ranges
+from many import run_all
 from meter import Meter
 from rooms import Room
 from test_resume import interrupt, kill_again_and_again, make_disk, metered
@@ -20,7 +20,7 @@ import targets
 sys.path.insert(0, str(TOP / "lab"))
 import vmdk  # noqa: E402
 
-CASES, SANITIZED, WORKERS = 60, 12, 2
+CASES, SANITIZED = 60, 12
 
 
 class Scene:
@@ -93,28 +93,14 @@ def run_case(number):
             place.judge(raw, layout.disk_bytes)
 
 
-def run_all(numbers):
-    failures = []
-    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
-        waiting = {pool.submit(run_case, number): number for number in numbers}
-        for future in concurrent.futures.as_completed(waiting):
-            why = future.exception()
-            if isinstance(why, pytest.skip.Exception):
-                pool.shutdown(cancel_futures=True)
-                raise why
-            if why:
-                failures.append(f"[{waiting[future]}] {type(why).__name__}: {why}")
-    assert not failures, f"{len(failures)} of {len(waiting)} failed:\n" + "\n".join(sorted(failures))
-
-
 def test_random_disks():
-    run_all(range(CASES))
+    run_all(run_case, range(CASES))
 
 
 @pytest.mark.asan
 @pytest.mark.tsan
 def test_random_disks_with_sanitizers():
-    run_all(range(SANITIZED))
+    run_all(run_case, range(SANITIZED))
 
 
 @pytest.mark.parametrize("image_format", ["qcow2", "raw"])

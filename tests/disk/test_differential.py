@@ -4,7 +4,6 @@ Every case follows from its number, so a failure names all that is needed to see
 VMFERRY_DIFFERENTIAL=SOURCE:NUMBER runs that one, VMFERRY_DIFFERENTIAL=all the long list.
 """
 
-import concurrent.futures
 import os
 import random
 
@@ -12,6 +11,7 @@ import pytest
 
 from copier import copy
 from layouts import CLUSTER, GIB, TIB, change, random_layout, random_ranges, random_size, write_ranges
+from many import run_all
 from rooms import Room
 import judge
 import sources
@@ -23,7 +23,6 @@ SHORT, LONG = 50, 440
 HUGE_SHORT, HUGE_LONG = 8, 60
 RANGES_SHORT, RANGES_LONG = 40, 300
 SANITIZED = 10
-WORKERS = 2
 
 
 def run_case(source, number):
@@ -128,21 +127,6 @@ def run_ranges_of_others(number):
             judge.same(before, target, "qcow2")
         except AssertionError as why:
             raise AssertionError(f"{story}: {why}") from None
-
-
-def run_all(run, numbers):
-    """Two at a time; all failures are told at once."""
-    failures = []
-    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
-        waiting = {pool.submit(run, number): number for number in numbers}
-        for future in concurrent.futures.as_completed(waiting):
-            why = future.exception()
-            if isinstance(why, pytest.skip.Exception):
-                pool.shutdown(cancel_futures=True)
-                raise why
-            if why:
-                failures.append(f"[{waiting[future]}] {type(why).__name__}: {why}")
-    assert not failures, f"{len(failures)} of {len(waiting)} failed:\n" + "\n".join(sorted(failures))
 
 
 def numbers_of(name, short, long, soak):
