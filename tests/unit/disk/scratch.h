@@ -15,6 +15,8 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 
+#include "../assert-err.h"
+
 /* For cmocka's setup and teardown: each test works in a private directory of its own. */
 static inline int
 scratch_enter(void **state)
@@ -44,20 +46,5 @@ next_random(uint64_t *state)
     z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
     return z ^ (z >> 31);
 }
-
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        if ((call) < 0)                                                                            \
-            fail_msg("%s: %s", #call, err.text);                                                   \
-    } while (0)
-
-#define assert_fails(call, wanted_kind, words)                                                     \
-    do {                                                                                           \
-        err = ERR_INIT;                                                                            \
-        if ((call) >= 0)                                                                           \
-            fail_msg("%s did not fail", #call);                                                    \
-        if (err.kind != (wanted_kind) || !strstr(err.text, (words)))                               \
-            fail_msg("%s failed otherwise: %d %s", #call, (int)err.kind, err.text);                \
-    } while (0)
 
 #endif

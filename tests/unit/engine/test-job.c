@@ -121,6 +121,19 @@ what_a_spec_may_say_can_be_carried_out(void **state)
 }
 
 static void
+complains(const char *text, const char *complaint)
+{
+    struct err err = ERR_INIT;
+    auto_json json_t *start = json_parse_object(text, strlen(text), &err);
+    auto_job struct job job = { 0 };
+    assert_non_null(start);
+    assert_int_equal(job_parse(start, &job, &err), -1);
+    assert_int_equal(err.kind, ERR_INVALID);
+    if (!strstr(err.text, complaint))
+        fail_msg("'%s' is not in '%s'", complaint, err.text);
+}
+
+static void
 what_is_wrong_with_a_warm_one_is_named(void **state)
 {
     (void)state;
@@ -138,16 +151,8 @@ what_is_wrong_with_a_warm_one_is_named(void **state)
           "{\"kind\":\"null\",\"disk_format\":\"raw\"},\"convert\":{},\"warm\":{}}",
           "only machines of a vCenter" },
     };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct err err = ERR_INIT;
-        auto_json json_t *start = json_parse_object(cases[i].text, strlen(cases[i].text), &err);
-        auto_job struct job job = { 0 };
-        assert_non_null(start);
-        assert_int_equal(job_parse(start, &job, &err), -1);
-        assert_int_equal(err.kind, ERR_INVALID);
-        if (!strstr(err.text, cases[i].complaint))
-            fail_msg("'%s' is not in '%s'", cases[i].complaint, err.text);
-    }
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        complains(cases[i].text, cases[i].complaint);
 }
 
 static void
@@ -220,16 +225,8 @@ what_is_wrong_is_named(void **state)
           "'VM Network' is mapped to no name" },
         { TO("\"kind\":\"libvirt\",\"pool\":\"p\",\"networks\":[\"a\"]"), "is no object" },
     };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct err err = ERR_INIT;
-        auto_json json_t *start = json_parse_object(cases[i].text, strlen(cases[i].text), &err);
-        auto_job struct job job = { 0 };
-        assert_non_null(start);
-        assert_int_equal(job_parse(start, &job, &err), -1);
-        assert_int_equal(err.kind, ERR_INVALID);
-        if (!strstr(err.text, cases[i].complaint))
-            fail_msg("'%s' is not in '%s'", cases[i].complaint, err.text);
-    }
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        complains(cases[i].text, cases[i].complaint);
 }
 
 int

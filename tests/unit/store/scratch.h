@@ -16,20 +16,7 @@
 #include "base/fd.h"
 #include "store/store.h"
 
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        if ((call) < 0)                                                                            \
-            fail_msg("%s: %s", #call, err.text);                                                   \
-    } while (0)
-
-#define assert_fails(call, wanted_kind, words)                                                     \
-    do {                                                                                           \
-        err = ERR_INIT;                                                                            \
-        if ((call) >= 0)                                                                           \
-            fail_msg("%s did not fail", #call);                                                    \
-        if (err.kind != (wanted_kind) || !strstr(err.text, (words)))                               \
-            fail_msg("%s failed otherwise: %d %s", #call, (int)err.kind, err.text);                \
-    } while (0)
+#include "../assert-err.h"
 
 static struct err err;
 static struct store *store;
