@@ -19,8 +19,8 @@
 #include "cli/spec-set.h"
 
 #define TICK_NS (NS_PER_S / 2)
-#define HAND_OVER_TRIES 5
 #define TICK_SHARE 4 /* at most one part in so many of the time is spent asking */
+#define HAND_OVER_TRIES 5
 
 struct run_args {
     struct opt_list specs;
