@@ -102,11 +102,11 @@ v2v_job(const struct v2v_args *a, char *const *operands, json_t **ret_job, struc
     json_t *input = NULL;
     if (input_of(a, operands, &input, err) < 0)
         return -1;
-    json_t *job =
-        json_pack("{s:s, s:o, s:o, s:o, s:o, s:O, s:I, s:b, s:b}", "action",
-                  a->print_source ? "describe" : "migrate", "input", input, "output", output_of(a),
-                  "convert", convert_of(a), "nics", nics_of(a), "keys", keys, "limit_bytes_s",
-                  (json_int_t)a->limit_bytes_s, "verify", a->verify, "discard", a->discard);
+    json_t *job = json_pack("{s:s, s:o, s:o, s:o, s:o, s:O, s:I, s:s, s:b}", "action",
+                            a->print_source ? "describe" : "migrate", "input", input, "output",
+                            output_of(a), "convert", convert_of(a), "nics", nics_of(a), "keys",
+                            keys, "limit_bytes_s", (json_int_t)a->limit_bytes_s, "verify",
+                            a->verify ? "full" : "none", "discard", a->discard);
     if (!job)
         return err_set(err, ERR_INVALID, "a name on the command line is not UTF-8");
     *ret_job = job;

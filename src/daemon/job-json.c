@@ -29,15 +29,16 @@ job_json_make(const struct spec *spec, const struct config *config, char **ret_j
     if (check_conversion(spec, err) < 0 || output_of(spec, &output, err) < 0)
         return -1;
     bool converts = spec->conversion.run_virt_v2v == TRISTATE_YES;
+    const char *verify = spec_verify_name(m->verify);
     auto_json json_t *job = json_pack(
         "{s:s, s:o, s:O, s:{s:b, s:n, s:n, s:i, s:b, s:b, s:s?}, s:{s:[], s:[], s:[]}, s:o, "
-        "s:I, s:I, s:b, s:b, s:o, s:b}",
+        "s:I, s:I, s:s, s:b, s:o, s:b}",
         "action", "migrate", "input", input_of(spec, config), "output", output, "convert", "wanted",
         converts, "root", "block_driver", "memsize_mib", 0, "no_fstrim", 0, "trace", 0,
         "virtio_win", spec->conversion.virtio_win, "nics", "macs", "networks", "bridges", "keys",
         texts_of(&spec->conversion.keys), "limit_bytes_s", (json_int_t)m->bandwidth_bytes_s,
-        "readers", (json_int_t)m->readers, "verify", m->verify == SPEC_VERIFY_FULL, "discard", 0,
-        "warm", warm_of(spec), "journal", 1);
+        "parallel_disks", (json_int_t)m->parallel_disks, "verify", verify ? verify : "changed",
+        "discard", 0, "warm", warm_of(spec), "journal", 1);
     *ret_job = job ? json_dumps(job, JSON_COMPACT) : NULL;
     return *ret_job ? 0 : err_errno(err, ENOMEM, "%s", spec_machine(spec));
 }
@@ -73,6 +74,7 @@ output_of(const struct spec *spec, json_t **ret, struct err *err)
     enum spec_target_kind kind = spec_target_kind(spec);
     const struct spec_target *target = &spec->target;
     json_t *output = NULL;
+    bool starts = spec->migration.start_vm_after_import == TRISTATE_YES;
     if (kind == SPEC_TARGET_FILES)
         output = json_pack("{s:s, s:s}", "kind", "local", "dir", target->files.directory);
     else if (kind == SPEC_TARGET_LIBVIRT)
@@ -87,7 +89,8 @@ output_of(const struct spec *spec, json_t **ret, struct err *err)
                        spec_target_name(kind));
     if (!output || json_object_set_new(output, "name", json_null()) < 0 ||
         json_object_set_new(output, "disk_format", json_string("qcow2")) < 0 ||
-        json_object_set_new(output, "preallocated", json_false()) < 0) {
+        json_object_set_new(output, "preallocated", json_false()) < 0 ||
+        json_object_set_new(output, "start", json_boolean(starts)) < 0) {
         json_decref(output);
         return err_errno(err, ENOMEM, "%s", spec_machine(spec));
     }
@@ -121,18 +124,15 @@ warm_of(const struct spec *spec)
     const struct spec_migration *m = &spec->migration;
     const char *shutdown = spec_shutdown_name(m->shutdown_mode);
     const char *quiesce = spec_quiesce_name(m->snapshot_quiesce);
-    const char *verify = spec_verify_name(m->verify);
     if (m->mode == SPEC_MODE_COLD)
         return json_null();
     json_t *warm = json_pack(
-        "{s:I, s:I, s:I, s:s, s:s, s:I, s:b, s:s, s:b, s:I, s:I}", "interval_s",
-        (json_int_t)m->delta_interval_s, "finalize_interval_s",
-        (json_int_t)m->finalize_delta_interval_s, "finalize_window_s",
+        "{s:I, s:I, s:I, s:s, s:s, s:b, s:I, s:I}", "interval_s", (json_int_t)m->delta_interval_s,
+        "finalize_interval_s", (json_int_t)m->finalize_delta_interval_s, "finalize_window_s",
         (json_int_t)m->finalize_window_s, "shutdown", shutdown ? shutdown : "auto", "quiesce",
-        quiesce ? quiesce : "auto", "parallel_disks", (json_int_t)m->parallel_disks, "start",
-        m->start_vm_after_import == TRISTATE_YES, "verify", verify ? verify : "changed",
-        "power_on_after_failure", m->power_on_after_failure != TRISTATE_NO, "max_rounds",
-        (json_int_t)m->max_rounds, "max_downtime_s", (json_int_t)m->max_downtime_s);
+        quiesce ? quiesce : "auto", "power_on_after_failure",
+        m->power_on_after_failure != TRISTATE_NO, "max_rounds", (json_int_t)m->max_rounds,
+        "max_downtime_s", (json_int_t)m->max_downtime_s);
     json_object_set_new(warm, "finalize_at",
                         m->finalize_at ? json_integer(m->finalize_at) : json_null());
     json_object_set_new(warm, "settle_s",

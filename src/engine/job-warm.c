@@ -36,14 +36,12 @@ get_seconds(const json_t *obj, const char *key, int64_t least, int64_t fallback,
 static int
 parse_words(const json_t *warm, struct job_warm *ret, struct err *err)
 {
-    unsigned shutdown, quiesce, verify;
+    unsigned shutdown, quiesce;
     if (get_word(warm, "shutdown", spec_shutdown_names, JOB_SHUTDOWN_AUTO, &shutdown, err) < 0 ||
-        get_word(warm, "quiesce", spec_quiesce_names, JOB_QUIESCE_AUTO, &quiesce, err) < 0 ||
-        get_word(warm, "verify", spec_verify_names, JOB_VERIFY_CHANGED, &verify, err) < 0)
+        get_word(warm, "quiesce", spec_quiesce_names, JOB_QUIESCE_AUTO, &quiesce, err) < 0)
         return -1;
     ret->shutdown = (enum job_shutdown)shutdown;
     ret->quiesce = (enum job_quiesce)quiesce;
-    ret->verify = (enum job_verify)verify;
     return 0;
 }
 
@@ -53,11 +51,6 @@ job_parse_warm(const json_t *start, struct job *job, struct err *err)
     const json_t *warm = json_object_get(start, "warm");
     struct job_warm *w = &job->warm;
     w->wanted = json_is_object(warm);
-    int64_t parallel = json_get_int(w->wanted ? warm : start, "parallel_disks", 1);
-    if (parallel < 1 || parallel > SPEC_MAX_PARALLEL_DISKS)
-        return err_set(err, ERR_INVALID, "'parallel_disks': %" PRId64 " is not between 1 and %d",
-                       parallel, SPEC_MAX_PARALLEL_DISKS);
-    job->parallel_disks = (unsigned)parallel;
     job->id = json_get_str(start, "id", NULL);
     job->journal = json_get_bool(start, "journal", false);
     job->state = json_object_get(start, "state");
@@ -73,7 +66,6 @@ job_parse_warm(const json_t *start, struct job *job, struct err *err)
     w->finalize_at = json_get_int(warm, "finalize_at", 0);
     w->max_rounds = json_get_int(warm, "max_rounds", 0);
     w->max_downtime_s = json_get_int(warm, "max_downtime_s", 0);
-    w->start = json_get_bool(warm, "start", false);
     w->power_on_after_failure = json_get_bool(warm, "power_on_after_failure", true);
     if (get_seconds(warm, "interval_s", 0, DEFAULT_INTERVAL_S, &w->interval_s, err) < 0 ||
         get_seconds(warm, "finalize_interval_s", 0, DEFAULT_FINALIZE_INTERVAL_S,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/spec-fields.h"
+#include "model/spec.h"
 
 #define PORT_MAX 65535
 #define NFC_PORT 902
@@ -19,6 +20,7 @@ static const char *const input_names[] = {
 };
 
 static int parse_input(const json_t *input, struct job *job, struct err *err);
+static int parse_copy(const json_t *start, struct job *job, struct err *err);
 static int parse_ssh(const json_t *ssh, struct job *job, struct err *err);
 static int parse_vsphere(const json_t *input, struct job *job, struct err *err);
 static int parse_output(const json_t *output, struct job *job, struct err *err);
@@ -46,10 +48,8 @@ job_parse(const json_t *start, struct job *ret_job, struct err *err)
         parse_strings(nics, "bridges", &job->bridges, err) < 0 ||
         parse_strings(start, "keys", &job->keys, err) < 0)
         return -1;
-    if (job_parse_warm(start, job, err) < 0)
+    if (parse_copy(start, job, err) < 0 || job_parse_warm(start, job, err) < 0)
         return -1;
-    job->limit_bytes_s = json_get_u64(start, "limit_bytes_s", 0);
-    job->verify = json_get_bool(start, "verify", false);
     job->discard = json_get_bool(start, "discard", false);
     return 0;
 }
@@ -183,6 +183,7 @@ parse_output(const json_t *output, struct job *job, struct err *err)
     if (parse_host(output, job, err) < 0)
         return -1;
     job->name = json_get_str(output, "name", NULL);
+    job->start = json_get_bool(output, "start", false);
     job->preallocated = json_get_bool(output, "preallocated", false);
     if (job->preallocated && strcmp(job->disk_format, "raw") != 0)
         return err_set(err, ERR_INVALID, "'output.preallocated' is for raw disks");
@@ -252,5 +253,22 @@ parse_strings(const json_t *obj, const char *key, const char ***ret, struct err 
         if (!(*ret)[i])
             return err_set(err, ERR_INVALID, "'%s' holds something that is not a string", key);
     }
+    return 0;
+}
+
+static int
+parse_copy(const json_t *start, struct job *job, struct err *err)
+{
+    const char *word = json_get_str(start, "verify", spec_verify_names[JOB_VERIFY_NONE]);
+    int64_t parallel = json_get_int(start, "parallel_disks", 1);
+    unsigned verify;
+    if (!job_find_word(word, spec_verify_names, &verify))
+        return err_set(err, ERR_INVALID, "'verify': no such word: %s", word);
+    if (parallel < 1 || parallel > SPEC_MAX_PARALLEL_DISKS)
+        return err_set(err, ERR_INVALID, "'parallel_disks': %" PRId64 " is not between 1 and %d",
+                       parallel, SPEC_MAX_PARALLEL_DISKS);
+    job->limit_bytes_s = json_get_u64(start, "limit_bytes_s", 0);
+    job->verify = (enum job_verify)verify;
+    job->parallel_disks = (unsigned)parallel;
     return 0;
 }

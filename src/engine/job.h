@@ -14,7 +14,7 @@
  * (instead of "dir"), "networks": {"VM Network": "default"}}, "convert": {"wanted": bool, "root":
  * ..., "block_driver": ..., "memsize_mib": N, "no_fstrim": bool, "trace": bool, "virtio_win":
  * PATH | null}, "nics": {"macs": [...], "networks": [...], "bridges": [...]},    as the options of
- * virt-v2v "keys": [...], "limit_bytes_s": N, "verify": bool, "discard": bool, "id": ID | null}
+ * virt-v2v "keys": [...], "limit_bytes_s": N, "verify": WORD, "discard": bool, "id": ID | null}
  */
 #ifndef ENGINE_JOB_H
 #define ENGINE_JOB_H
@@ -69,7 +69,7 @@ enum job_quiesce { JOB_QUIESCE_AUTO, JOB_QUIESCE_MUST, JOB_QUIESCE_NO };
 /* What is read back and compared after it was written. */
 enum job_verify {
     JOB_VERIFY_NONE,
-    JOB_VERIFY_CHANGED, /* what each round after the base copy wrote */
+    JOB_VERIFY_CHANGED, /* what each round after the base copy wrote; of a cold one nothing */
     JOB_VERIFY_SAMPLE,  /* at the end, a part of the whole image */
     JOB_VERIFY_FULL,    /* at the end, all of it */
 };
@@ -84,8 +84,6 @@ struct job_warm {
     int64_t settle_s;            /* off for so long before the last round; -1: by the guest */
     enum job_shutdown shutdown;
     enum job_quiesce quiesce;
-    enum job_verify verify;
-    bool start;                  /* the machine, where it arrives */
     bool power_on_after_failure; /* the source, when a cutover failed */
     /* By themselves: after so many rounds, when the downtime would be as short as that; 0: not. */
     int64_t max_rounds, max_downtime_s;
@@ -116,6 +114,7 @@ struct job {
     const char *name;          /* NULL: the source's */
     const char *disk_format;
     bool preallocated;
+    bool start; /* the machine, when it has arrived */
 
     bool convert;
     const char *root, *block_driver;
@@ -127,11 +126,11 @@ struct job {
     const char **keys;
 
     uint64_t limit_bytes_s;
-    bool verify;
+    enum job_verify verify;
     bool discard; /* what an interrupted run left is dropped */
 
     struct job_warm warm;
-    unsigned parallel_disks; /* copied at once; at least 1 */
+    unsigned parallel_disks; /* copied at once; 1 to SPEC_MAX_PARALLEL_DISKS */
 
     /* With a daemon. */
     bool journal;            /* somebody remembers for us (engine/watch.h) */

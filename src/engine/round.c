@@ -245,7 +245,7 @@ drop_strangers(struct migration *m, struct err *err)
 static enum copy_verify
 wanted_verify(const struct round *r)
 {
-    switch (r->m->job->warm.verify) {
+    switch (r->m->job->verify) {
     case JOB_VERIFY_CHANGED:
         return r->kind == ROUND_BASE ? COPY_VERIFY_NONE : COPY_VERIFY_CHANGED;
     case JOB_VERIFY_SAMPLE:

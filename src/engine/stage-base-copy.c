@@ -48,13 +48,16 @@ copy_cold(struct migration *m, struct err *err)
 {
     if (migration_is_copied(m))
         return source_close(m->source, &m->state, true, err);
+    enum copy_verify verify = m->job->verify == JOB_VERIFY_FULL     ? COPY_VERIFY_FULL
+                              : m->job->verify == JOB_VERIFY_SAMPLE ? COPY_VERIFY_SAMPLE
+                                                                    : COPY_VERIFY_NONE;
     auto_copying struct copying copying = { .priority = "base" };
     for (size_t i = 0; i < m->vm->n_disks; i++) {
         /* It has its name only when it is complete; one that is being placed has left. */
         bool there = access(m->paths.disks[i], F_OK) == 0 || state_is(&m->state, STATE_PLACING);
         copying.disks[i] = (struct copying_disk){
             .wanted = !there,
-            .verify = m->job->verify ? COPY_VERIFY_FULL : COPY_VERIFY_NONE,
+            .verify = verify,
         };
     }
     if (copying_run(m, &copying, err) < 0 || finish(m, err) < 0)

@@ -25,7 +25,7 @@ run(struct migration *m, struct err *err)
         return -1;
     if (place(m, err) < 0 || define(m, err) < 0 || migration_introduce(m, err) < 0)
         return -1;
-    return m->job->warm.wanted && m->job->warm.start ? start(m, err) : 0;
+    return m->job->start ? start(m, err) : 0;
 }
 
 static int

@@ -29,9 +29,9 @@ class Libvirt:
     def __init__(self, facts):
         self.__dict__.update(facts)
 
-    def virsh(self, *args, check=True):
+    def virsh(self, *args, given=None, check=True):
         done = subprocess.run(["virsh", "-q", "-c", self.uri, *map(str, args)], capture_output=True, text=True,
-                              check=False, timeout=WAIT_SECONDS)
+                              check=False, timeout=WAIT_SECONDS, input=given)
         assert done.returncode == 0 or not check, f"virsh {args}: {done.stderr}"
         return done.stdout if done.returncode == 0 else None
 

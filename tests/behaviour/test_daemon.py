@@ -205,7 +205,7 @@ def test_options_have_the_ranges_of_the_spec(serve):
         assert status == 400 and list(options)[0] in answer["detail"], answer
     status, answer = daemon.call("POST", "/migrations", {"spec": make_spec(daemon.room, "web01"),
                                                          "options": {"parallel_disks": 64, "readers": 256}})
-    assert status == 201 and daemon.next_worker().start["warm"]["parallel_disks"] == 64
+    assert status == 201 and daemon.next_worker().start["parallel_disks"] == 64
 
 
 # ---- verbs ----

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import subprocess
 import pytest
 
 import ledger
+from libvirt_scenes import libvirtd
 from places import LAB
 from v2v_scenes import make_disk, names_in, wait_until
 from warm_scenes import Site, write_some
@@ -36,7 +38,7 @@ def a_site(vmferry, tmp_path, disks):
 
     machines = [machine("web01"), machine("web02"), machine("twin", folder="a"),
                 machine("twin", folder="b", datastore="other")]
-    machines += [machine(name) for name in NAMES]
+    machines += [machine(name) for name in NAMES] + [machine("cold", power="poweredOff")]
     made = Site(vmferry, tmp_path, machines, datastores=["datastore1", "other"])
     yield made
     made.close()
@@ -84,6 +86,78 @@ def test_several_at_once_and_one_that_fails(site):
     assert code == 3 and "nobody" in stderr
     for name in ("web01", "web02"):
         site.is_moved(name)
+    site.nothing_left()
+
+
+# ---- of a machine that is off ----
+
+@pytest.mark.parametrize("transport", ["vddk", "https", "export"])
+def test_cold(site, transport):
+    """Its disks side by side, and read again as the spec says; files are not started, which is said."""
+    spec = site.spec("cold", mode="cold", transport=transport, parallel_disks=2, verify="sample", start_vm_after_import=True)
+    run = site.start(spec)
+    run.is_good()
+    site.is_moved("cold", offs=0)
+    site.nothing_left()
+    assert "the machine is not started" in run.end()[1] + run.end()[2]
+
+
+def test_a_machine_that_runs_is_not_moved_cold(site):
+    code, _, stderr = site.start(site.spec("web01", mode="cold")).end()
+    assert code == 1 and "web01" in stderr and "on" in stderr
+    assert site.machine("web01")["power"] == "poweredOn" and not site.offs("web01")
+    site.nothing_left()
+
+
+# ---- into libvirt ----
+
+@pytest.fixture(name="host")
+def a_libvirt(tmp_path):
+    with libvirtd(tmp_path / "libvirtd") as host:
+        yield host
+        for name in host.machines("--state-running"):
+            host.virsh("destroy", "--domain", name)
+        for name in host.machines():
+            host.virsh("undefine", "--domain", name)
+
+
+def into(host):
+    return {"libvirt": {"uri": host.uri, "pool": "default", "network_map": {"VM Network": host.network}}}
+
+
+@pytest.mark.parametrize("name, mode", [("web01", "warm"), ("cold", "cold")])
+def test_into_libvirt(site, host, name, mode):
+    """It is defined with its disks in the pool, and started once."""
+    target = into(host)
+    words = {"finalize_at": "2020-01-01T00:00"} if mode == "warm" else {}
+    spec = site.spec(name, target=target, mode=mode, start_vm_after_import=True, **words)
+    site.start(spec).is_good()
+    assert host.machines("--state-running") == [name]
+    host.virsh("destroy", "--domain", name)
+    site.are_moved(name, pathlib.Path(host.pool_dir), offs=int(mode == "warm"))
+    site.nothing_left()
+
+
+def test_a_name_that_is_taken_there_meanwhile(site, host):
+    """The source is not switched off for it; when the name is free again, the migration goes on."""
+    spec = site.spec("web01", target=into(host), delta_interval=3600)
+    run = site.start(spec)
+    site.wait_stage(run, spec, "delta")
+    host.virsh("define", "/dev/stdin", given="<domain type='qemu'><name>web01</name><memory>65536</memory>"
+                                             "<os><type>hvm</type></os></domain>")
+    site.say("finalize", "--now", "--spec", spec)
+    def rows():
+        return json.loads(site.say("status", "--json").stdout)
+
+    wait_until(lambda: [row for row in rows() if row["error"]], "a conflict")
+    [row] = rows()
+    assert row["status"] == "retrying" and "web01" in row["error"]["text"], row
+    assert site.machine("web01")["power"] == "poweredOn" and site.offs("web01") == 0
+    host.virsh("undefine", "--domain", "web01")
+    site.say("retry", "--spec", spec)
+    run.is_good()
+    assert host.machines() == ["web01"]
+    site.are_moved("web01", pathlib.Path(host.pool_dir))
     site.nothing_left()
 
 

@@ -28,21 +28,22 @@ class Site:
         facts = self.lab.facts
         self.config.write_text(json.dumps({
             "vcenter": {"host": f"{facts['host']}:{facts['port']}", "user": vsphere_scenes.USER,
-                        "password_file": str(self.lab.password_file), "tls": {"thumbprint": self.lab.thumbprint}},
-            "migration": {"control_dir": str(self.control_dir)}}))
+                        "password_file": str(self.lab.password_file), "tls": {"thumbprint": self.lab.thumbprint},
+                        "nfc_port": facts["nfc_port"]},
+            "migration": {"control_dir": str(self.control_dir), "vddk_path": str(vmferry.parents[2] / "lab/vddk")}}))
         self.runs = []
 
     @property
     def env(self):
         return {**os.environ, "XDG_STATE_HOME": str(self.here / "state")}
 
-    def spec(self, *vms, out=None, **migration):
-        """A file with a spec for each of them: a name, or what stands under `vm`."""
+    def spec(self, *vms, out=None, target=None, transport="https", **migration):
+        """A file with a spec for each of them: a name, or what stands under `vm`. target: other than files."""
         words = {"delta_interval": 1, "finalize_settle_seconds": 1, "mode": "warm", **migration}
         convert = words.pop("run_virt_v2v", False)
-        specs = [{"vm": vm if isinstance(vm, dict) else {"name": vm}, "source": {"transport": "https"},
+        specs = [{"vm": vm if isinstance(vm, dict) else {"name": vm}, "source": {"transport": transport},
                   "migration": words, "conversion": {"run_virt_v2v": convert},
-                  "target": {"files": {"directory": str(out or self.out)}}} for vm in vms]
+                  "target": target or {"files": {"directory": str(out or self.out)}}} for vm in vms]
         path = self.here / f"spec{len(list(self.here.glob('spec*')))}.yaml"
         path.write_text(json.dumps({"vms": specs}))
         return path
@@ -91,14 +92,19 @@ class Site:
         wait_until(quiet, f"an empty lab: {self.lab.state()}", 30)
 
     def is_moved(self, machine, files=None, offs=1):
-        """All its disks arrived as they are in the lab, its source is off."""
+        """All its disks and its description arrived, its source is off."""
+        self.are_moved(machine, self.out, files, offs)
+        assert f"{files or machine}.xml" in names_in(self.out)
+
+    def are_moved(self, machine, out, files=None, offs=1):
+        """All its disks arrived there as they are in the lab, its source is off."""
         state = self.machine(machine)
         assert state["power"] == "poweredOff" and self.offs(machine) == offs, state
         files = files or machine
         images = [state["images"][key] for key in sorted(state["images"], key=int)]
-        assert {f"{files}.xml", *(f"{files}-sd{letter}" for letter, _ in zip("abcd", images))} <= set(names_in(self.out))
+        assert {f"{files}-sd{letter}" for letter, _ in zip("abcd", images)} <= set(names_in(out))
         for letter, (path, kind) in zip("abcd", images):
-            assert same_content(self.out / f"{files}-sd{letter}", path, "qcow2", kind), f"sd{letter} is not {path}"
+            assert same_content(out / f"{files}-sd{letter}", path, "qcow2", kind), f"sd{letter} is not {path}"
 
     def close(self):
         for run in self.runs:

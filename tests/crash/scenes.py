@@ -12,8 +12,7 @@ from worker import Daemon, Store
 
 OURS = "vmferry-"
 WARM = {"interval_s": 0, "finalize_at": None, "finalize_interval_s": 0, "finalize_window_s": 600, "settle_s": 0,
-        "shutdown": "auto", "quiesce": "auto", "parallel_disks": 4, "start": False, "verify": "changed",
-        "power_on_after_failure": True, "max_rounds": 0}
+        "shutdown": "auto", "quiesce": "auto", "power_on_after_failure": True, "max_rounds": 0}
 KEYS = (2000, 2016)         # pvscsi0:0 and lsilogic1:0: unit 0 twice
 
 
@@ -58,7 +57,7 @@ class World:
 class Scene:
     """One migration of one machine."""
 
-    def __init__(self, world, name, transport="vddk", meddle=None, seed=0, **warm):
+    def __init__(self, world, name, transport="vddk", meddle=None, seed=0, verify="changed", **warm):
         self.world = world
         self.lab = world.lab
         self.name = name
@@ -71,9 +70,9 @@ class Scene:
         self.errors = open(work / "errors", "w+b")
         self.meddle = meddle
         self.power_before = len(self.machine()["power_changes"])
-        self.daemon = self.new_daemon(transport, {**WARM, **warm})
+        self.daemon = self.new_daemon(transport, verify, {**WARM, **warm})
 
-    def new_daemon(self, transport, warm):
+    def new_daemon(self, transport, verify, warm):
         facts = self.lab.facts
         endpoint = {"server": facts["host"], "port": facts["port"], "face": "vcenter", "datacenter": None,
                     "user": vsphere_scenes.USER, "password": vsphere_scenes.PASSWORD,
@@ -84,9 +83,9 @@ class Scene:
                            "vddk": {"libdir": str(self.world.programs.parent / "lab/vddk"), "config": None,
                                     "transports": None}},
                  "output": {"kind": "local", "dir": str(self.out), "name": None, "disk_format": "qcow2",
-                            "preallocated": False},
+                            "preallocated": False, "start": False},
                  "convert": {"wanted": False}, "nics": {"macs": [], "networks": [], "bridges": []}, "keys": [],
-                 "limit_bytes_s": 0, "verify": False, "discard": False, "warm": warm}
+                 "limit_bytes_s": 0, "parallel_disks": 4, "verify": verify, "discard": False, "warm": warm}
         return Daemon(self.world.programs / "worker/vmferry-worker", start, Store(self.store_path), self.errors,
                       self.watch)
 

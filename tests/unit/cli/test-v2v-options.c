@@ -103,12 +103,12 @@ the_job_says_what_was_asked(void **state)
     auto_json json_t *wanted =
         json_pack("{s:s, s:{s:s, s:[s,s], s:s}, s:{s:s, s:s, s:n, s:s, s:b}, s:{s:b, s:n, s:n, "
                   "s:i, s:b, s:b},"
-                  " s:{s:[], s:[s], s:[]}, s:[], s:i, s:b, s:b}",
+                  " s:{s:[], s:[s], s:[]}, s:[], s:i, s:s, s:b}",
                   "action", "migrate", "input", "kind", "disk", "paths", "one.img", "two.img",
                   "format", "raw", "output", "kind", "local", "dir", "out", "name", "disk_format",
                   "raw", "preallocated", true, "convert", "wanted", false, "root", "block_driver",
                   "memsize_mib", 0, "no_fstrim", false, "trace", false, "nics", "macs", "networks",
-                  "a:b", "bridges", "keys", "limit_bytes_s", 5, "verify", false, "discard", false);
+                  "a:b", "bridges", "keys", "limit_bytes_s", 5, "verify", "none", "discard", false);
     assert_non_null(wanted);
     assert_true(json_equal(job, wanted));
 }

@@ -69,7 +69,8 @@ a_machine_elsewhere_is_read(void **state)
 
 #define VSPHERE                                                                                    \
     "{\"action\":\"migrate\",\"input\":{\"kind\":\"vsphere\",\"vm\":\"web\","                      \
-    "\"endpoint\":{\"server\":\"vc\"}},\"output\":{\"kind\":\"null\",\"disk_format\":\"raw\"},"    \
+    "\"endpoint\":{\"server\":\"vc\"}},\"output\":{\"kind\":\"null\",\"disk_format\":\"raw\","     \
+    "\"start\":true},"                                                                             \
     "\"convert\":{},"
 
 static void
@@ -80,13 +81,13 @@ a_warm_one_is_read(void **state)
         "\"id\":\"4f1c\",\"journal\":true,\"state\":{\"version\":1},\"attempt\":2,\"history\":{"
         "\"converting\":{\"seconds\":61,\"n\":3}},"
         "\"warm\":{\"interval_s\":60,\"finalize_at\":1764468000,\"settle_s\":null,"
-        "\"shutdown\":\"manual\",\"quiesce\":\"true\",\"verify\":\"sample\",\"parallel_disks\":3,"
-        "\"start\":true}}";
+        "\"shutdown\":\"manual\",\"quiesce\":\"true\"},"
+        "\"verify\":\"sample\",\"parallel_disks\":3}";
     struct err err = ERR_INIT;
     auto_json json_t *start = json_parse_object(text, strlen(text), &err);
     auto_job struct job job = { 0 };
     assert_int_equal(job_parse(start, &job, &err), 0);
-    assert_true(job.warm.wanted && job.journal && job.warm.start);
+    assert_true(job.warm.wanted && job.journal && job.start);
     assert_string_equal(job.id, "4f1c");
     assert_int_equal(job.attempt, 2);
     assert_int_equal(job.parallel_disks, 3);
@@ -98,7 +99,7 @@ a_warm_one_is_read(void **state)
     assert_int_equal(job.warm.settle_s, -1);
     assert_int_equal(job.warm.shutdown, JOB_SHUTDOWN_MANUAL);
     assert_int_equal(job.warm.quiesce, JOB_QUIESCE_MUST);
-    assert_int_equal(job.warm.verify, JOB_VERIFY_SAMPLE);
+    assert_int_equal(job.verify, JOB_VERIFY_SAMPLE);
     assert_true(job.warm.power_on_after_failure);
 }
 
@@ -109,7 +110,7 @@ what_a_spec_may_say_can_be_carried_out(void **state)
     char text[512];
     snprintf(text, sizeof text,
              VSPHERE "\"warm\":{\"interval_s\":%" PRId64 ",\"finalize_window_s\":%" PRId64
-                     ",\"settle_s\":%" PRId64 ",\"parallel_disks\":%d}}",
+                     ",\"settle_s\":%" PRId64 "},\"parallel_disks\":%d}",
              SPEC_MAX_SECONDS, SPEC_MAX_SECONDS, SPEC_MAX_SECONDS, SPEC_MAX_PARALLEL_DISKS);
     struct err err = ERR_INIT;
     auto_json json_t *start = json_parse_object(text, strlen(text), &err);
@@ -142,11 +143,11 @@ what_is_wrong_with_a_warm_one_is_named(void **state)
     } cases[] = {
         { VSPHERE "\"warm\":{\"shutdown\":\"soon\"}}", "'warm.shutdown': no such word: soon" },
         { VSPHERE "\"warm\":{\"quiesce\":\"maybe\"}}", "'warm.quiesce'" },
-        { VSPHERE "\"warm\":{\"verify\":\"all\"}}", "'warm.verify'" },
+        { VSPHERE "\"verify\":\"all\"}", "'verify'" },
         { VSPHERE "\"warm\":{\"interval_s\":-1}}", "'warm.interval_s'" },
         { VSPHERE "\"warm\":{\"settle_s\":99999999}}", "'warm.settle_s'" },
-        { VSPHERE "\"warm\":{\"parallel_disks\":0}}", "'parallel_disks'" },
-        { VSPHERE "\"warm\":{\"parallel_disks\":65}}", "'parallel_disks'" },
+        { VSPHERE "\"parallel_disks\":0}", "'parallel_disks'" },
+        { VSPHERE "\"parallel_disks\":65}", "'parallel_disks'" },
         { "{\"action\":\"migrate\",\"input\":{\"kind\":\"disk\",\"paths\":[\"a\"]},\"output\":"
           "{\"kind\":\"null\",\"disk_format\":\"raw\"},\"convert\":{},\"warm\":{}}",
           "only machines of a vCenter" },
