@@ -40,9 +40,10 @@ struct daemon {
     struct slots slots; /* of the workers that run */
     struct worker *workers;
     unsigned n_workers;
-    int64_t owed_at_ns; /* when to try again what the store did not take; 0: all is there */
-    sd_event_source *tend_soon, *tend_at; /* daemon/tend */
-    sd_event_source *look_at_folders;     /* daemon/folder */
+    int64_t owed_at_ns;    /* when to try again what the store did not take; 0: all is there */
+    int64_t wall_ahead_ns; /* of clock_now_ns, when somebody last looked */
+    sd_event_source *tend_soon, *tend_at, *look_at_clock; /* daemon/tend */
+    sd_event_source *look_at_folders;                     /* daemon/folder */
 };
 
 #endif

@@ -116,6 +116,7 @@ tear_down(struct program *program)
     supervise_kill_all(daemon);
     daemon->tend_soon = sd_event_source_disable_unref(daemon->tend_soon);
     sd_event_source_disable_unref(daemon->tend_at);
+    sd_event_source_disable_unref(daemon->look_at_clock);
     sd_event_source_disable_unref(daemon->look_at_folders);
     sd_event_source_disable_unref(program->too_late);
     sd_event_source_disable_unref(program->prune);

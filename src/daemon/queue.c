@@ -38,6 +38,15 @@ queue_due_ns(int64_t due_at, int64_t written_at, int64_t wall_s, int64_t now_ns)
     return now_ns + left_s * NS_PER_S;
 }
 
+void
+queue_clock_set(struct queue *queue, int64_t wall_s, int64_t now_ns)
+{
+    for (struct queue_place *place = queue->first; place; place = place->next)
+        if (place->waits && place->due_at > 0)
+            place->due_ns =
+                MIN(place->due_ns, queue_due_ns(place->due_at, place->written_at, wall_s, now_ns));
+}
+
 struct queue_place *
 queue_next(const struct queue *queue, int64_t now_ns)
 {

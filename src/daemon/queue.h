@@ -17,6 +17,8 @@ struct queue_place {
     bool urgent;    /* a cutover or a cancellation that somebody waits for */
     int64_t due_ns; /* clock_now_ns; not before */
     uint64_t turn;  /* of queue_add, between those that are due at the same moment */
+    int64_t due_at; /* unix s: due_ns as it was written down, at written_at; 0: it was not */
+    int64_t written_at;
 };
 
 struct queue {
@@ -30,6 +32,10 @@ void queue_remove(struct queue *queue, struct queue_place *place);
 /* The moment of clock_now_ns for a due_at (unix s; 0 or past: now_ns) that was written at
  * written_at, when it is now wall_s on the wall clock and now_ns on the other. */
 int64_t queue_due_ns(int64_t due_at, int64_t written_at, int64_t wall_s, int64_t now_ns);
+
+/* The wall clock was set, and says wall_s now: who waits for a moment of it waits until then, and
+ * no longer than he was to. */
+void queue_clock_set(struct queue *queue, int64_t wall_s, int64_t now_ns);
 
 /* Who is next: NULL when nobody is due. The urgent ones first, then whoever has been due longest,
  * so that nobody starves. */

@@ -294,6 +294,10 @@ queue_up(struct entry *entry, int64_t due_at, int64_t written_at)
     place->waits = queued || entry->status == JOB_WAITING || entry->status == JOB_RETRYING ||
                    (entry->status == JOB_ASKING && due_at > 0);
     place->urgent = is_urgent(entry);
+    if (queued || due_at > 0) {
+        place->due_at = queued ? 0 : due_at;
+        place->written_at = written_at;
+    }
     if (queued && due_at > 0)
         place->due_ns = now_ns - MIN(MAX(wall_s - due_at, (int64_t)0), AGE_MAX_S) * NS_PER_S;
     else if (queued)

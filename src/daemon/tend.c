@@ -1,6 +1,8 @@
 #include "daemon/tend.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
 
 #include "base/checked.h"
 #include "base/clock.h"
@@ -13,8 +15,15 @@
 /* When the store does not take that somebody's time has come. */
 #define AGAIN_NS (5 * NS_PER_S)
 
+/* The wall clock is looked at so often, and was set when it is off by more than what it may drift
+ * and what its seconds are rounded by. */
+#define CLOCK_EVERY_NS (2 * NS_PER_S)
+#define CLOCK_SET_NS (5 * NS_PER_S)
+
 static int on_tend_soon(sd_event_source *source, void *arg);
 static int on_tend_at(sd_event_source *source, uint64_t usec, void *arg);
+static int64_t wall_ahead_ns(void);
+static int on_look_at_clock(sd_event_source *source, uint64_t usec, void *arg);
 static void settle_owed(struct daemon *daemon);
 static void queue_the_due(struct daemon *daemon);
 static void start_workers(struct daemon *daemon);
@@ -28,6 +37,10 @@ tend_open(struct daemon *daemon, struct err *err)
     if (r >= 0)
         r = sd_event_add_time(daemon->event, &daemon->tend_at, CLOCK_MONOTONIC, UINT64_MAX, 1000,
                               on_tend_at, daemon);
+    daemon->wall_ahead_ns = wall_ahead_ns();
+    if (r >= 0 && daemon->mode != DAEMON_LOOK)
+        r = sd_event_add_time(daemon->event, &daemon->look_at_clock, CLOCK_MONOTONIC, 0, 0,
+                              on_look_at_clock, daemon);
     return r < 0 ? err_errno(err, -r, "make a timer") : 0;
 }
 
@@ -60,6 +73,30 @@ on_tend_at(sd_event_source *source, uint64_t usec, void *arg)
     (void)usec;
     tend_soon(arg);
     return 0;
+}
+
+static int64_t
+wall_ahead_ns(void)
+{
+    return clock_wall_s() * NS_PER_S - clock_now_ns();
+}
+
+/* Somebody waits for a moment of the wall clock, which may come sooner than was thought. */
+static int
+on_look_at_clock(sd_event_source *source, uint64_t usec, void *arg)
+{
+    struct daemon *daemon = arg;
+    int64_t now_ns = clock_now_ns(), ahead_ns = wall_ahead_ns();
+    (void)usec;
+    if (llabs(ahead_ns - daemon->wall_ahead_ns) > CLOCK_SET_NS) {
+        log_info("the clock was set by %" PRId64 " s",
+                 (ahead_ns - daemon->wall_ahead_ns) / NS_PER_S);
+        daemon->wall_ahead_ns = ahead_ns;
+        queue_clock_set(&daemon->queue, clock_wall_s(), now_ns);
+        tend_soon(daemon);
+    }
+    sd_event_source_set_time(source, (uint64_t)((now_ns + CLOCK_EVERY_NS) / 1000));
+    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
 /* From the end: what has ended leaves the array. */

@@ -45,6 +45,28 @@ clock_set_forward_rushes_by_one_interval(void **state)
     assert_int_equal(queue_due_ns(WALL + 300, WALL, WALL + 86400, NOW_NS), NOW_NS);
 }
 
+/* While it waits: an hour that has passed at once is not waited for again. */
+static void
+clock_set_while_it_waits(void **state)
+{
+    (void)state;
+    struct queue queue = { 0 };
+    int64_t due_ns = NOW_NS + 3600 * NS_PER_S;
+    struct queue_place a = {
+        .waits = true, .due_ns = due_ns, .due_at = WALL + 3600, .written_at = WALL
+    };
+    struct queue_place b = { .waits = true, .due_ns = due_ns };
+    queue_add(&queue, &a);
+    queue_add(&queue, &b);
+    queue_clock_set(&queue, WALL - 86400, NOW_NS);
+    assert_int_equal(a.due_ns, due_ns);
+    queue_clock_set(&queue, WALL + 3000, NOW_NS + NS_PER_S);
+    assert_int_equal(a.due_ns, NOW_NS + 601 * NS_PER_S);
+    queue_clock_set(&queue, WALL + 86400, NOW_NS + 2 * NS_PER_S);
+    assert_int_equal(a.due_ns, NOW_NS + 2 * NS_PER_S);
+    assert_int_equal(b.due_ns, due_ns);
+}
+
 static void
 absurd_moments_do_not_overflow(void **state)
 {
@@ -128,6 +150,7 @@ main(void)
         cmocka_unit_test(past_is_now),
         cmocka_unit_test(clock_set_back_starves_nobody),
         cmocka_unit_test(clock_set_forward_rushes_by_one_interval),
+        cmocka_unit_test(clock_set_while_it_waits),
         cmocka_unit_test(absurd_moments_do_not_overflow),
         cmocka_unit_test(next_has_been_due_longest),
         cmocka_unit_test(first_come_first_served),
