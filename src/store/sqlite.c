@@ -243,10 +243,16 @@ bind(sqlite3_stmt *stmt, int at, const struct sql_value *value)
 int
 sql_step(struct store *store, sqlite3_stmt *stmt, struct err *err)
 {
+    errno = 0;
     int r = sqlite3_step(stmt);
     if (r == SQLITE_ROW || r == SQLITE_DONE)
         return r == SQLITE_ROW;
-    bool reads = sqlite3_stmt_readonly(stmt);
+    int errnum = errno;
+    /* Of a COMMIT SQLite says that it only reads, and keeps no errno. */
+    bool commits = stmt == store->statements[SQL_COMMIT];
+    bool reads = sqlite3_stmt_readonly(stmt) && !commits;
+    if (commits && (r & 0xff) == SQLITE_IOERR && errnum)
+        return err_set(err, ERR_IO, "%s: write to the store: %s", store->path, strerror(errnum));
     return sqlite_error(store->db, r, store->path, reads ? "read the store" : "write to the store",
                         err);
 }
