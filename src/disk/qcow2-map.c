@@ -59,6 +59,14 @@ qcow2_map_init(struct qcow2_map *map, int fd, const char *name, struct qcow2_ref
 }
 
 void
+qcow2_map_doubt(struct qcow2_map *map)
+{
+    map->doubts = true;
+    map->l1_dirty_first = 0;
+    map->l1_dirty_end = map->l1_entries;
+}
+
+void
 qcow2_map_free(struct qcow2_map *map)
 {
     free(map->l1);
@@ -139,6 +147,7 @@ get_table(struct qcow2_map *map, uint64_t cluster, bool create, struct qcow2_cac
                     : new_table(map, table, l1_index, err);
         if (r < 0)
             return -1;
+        table->dirty |= map->doubts;
         table->used = true;
         table->l1_index = l1_index;
         map->cached_in[l1_index] = (uint16_t)(table - map->cache + 1);

@@ -22,6 +22,7 @@ struct qcow2_map {
     uint16_t *cached_in; /* for each L1 entry: number of its place in the cache + 1, or 0 */
     uint32_t l1_dirty_first, l1_dirty_end; /* entries changed since they were last written */
     uint64_t l1_offset;
+    bool doubts;        /* see qcow2_map_doubt */
     uint64_t use_count; /* ticks at each use, for choosing what to throw out */
     struct qcow2_cached_table *cache;
     uint8_t *cache_data;
@@ -31,6 +32,11 @@ struct qcow2_map {
 int qcow2_map_init(struct qcow2_map *map, int fd, const char *name, struct qcow2_refs *refs,
                    const struct qcow2_header *header, bool load, struct err *err);
 void qcow2_map_free(struct qcow2_map *map);
+
+/* Of an image that an earlier process did not finish. When a flush of its failed, the kernel gave
+ * up what it could not write, and shows it to whoever reads as if it were on the disk; the next
+ * flush says nothing of it. So each table that is used now is written again. */
+void qcow2_map_doubt(struct qcow2_map *map);
 
 /* Claim what the mapping uses (L2 tables and data), checking every entry; file_bytes is in whole
  * clusters. */

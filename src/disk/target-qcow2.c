@@ -138,6 +138,8 @@ open_image(struct qcow2 *q, struct err *err)
     if (qcow2_map_claim(&q->map, whole_bytes, err) < 0)
         return -1;
     q->whole_bytes = whole_bytes;
+    if (q->header.dirty)
+        qcow2_map_doubt(&q->map);
     return 0;
 }
 
@@ -383,7 +385,13 @@ qcow2_finish(struct target *tgt, struct err *err)
     q->header.dirty = false;
     if (qcow2_header_write(q->fd, &q->header, tgt->name, err) < 0)
         return -1;
-    return flush_file(q, err);
+    if (flush_file(q, err) == 0)
+        return 0;
+    /* Or the next process would read that it is finished, and leave it at that. */
+    struct err ignored = ERR_INIT;
+    q->header.dirty = true;
+    qcow2_header_write(q->fd, &q->header, tgt->name, &ignored);
+    return -1;
 }
 
 static void
