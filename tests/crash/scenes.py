@@ -13,6 +13,7 @@ from worker import Daemon, Store
 OURS = "vmferry-"
 WARM = {"interval_s": 0, "finalize_at": None, "finalize_interval_s": 0, "finalize_window_s": 600, "settle_s": 0,
         "shutdown": "auto", "quiesce": "auto", "power_on_after_failure": True, "max_rounds": 0}
+SESSIONS_MAX = 5000
 KEYS = (2000, 2016)         # pvscsi0:0 and lsilogic1:0: unit 0 twice
 
 
@@ -35,14 +36,15 @@ class World:
         machines = [{"name": name, "power": "poweredOn", "disks": attached, "memory_mib": 64,
                      "extra": {"qemu": {"process": False}, "tools_after_s": 0, "shutdown_s": 0.05, **extra}}
                     for name, extra in extras.items()]
-        whole = vsphere_scenes.site_of(machines, hosts=[{"name": "localhost"}])
+        # Who is killed does not log out.
+        whole = vsphere_scenes.site_of(machines, {"max_sessions": SESSIONS_MAX}, hosts=[{"name": "localhost"}])
         self.lab = vsphere_scenes.Lab(here, whole, False)
 
-    def take(self, name=None, **how):
-        """A machine that nobody has used."""
+    def take(self, name=None, kind=None, **how):
+        """A machine that nobody has used. kind: of the Scene."""
         if name is None:
             name, self.taken = f"m{self.taken}", self.taken + 1
-        return Scene(self, name, **how)
+        return (kind or Scene)(self, name, **how)
 
     def ask(self, **request):
         """The lab's control; an error is one."""
@@ -160,10 +162,19 @@ class Scene:
         return {disk["key"]: disk for disk in rounds[-1]["disks"]} if rounds else {}
 
     def is_done(self, ended, offs=1):
-        """The whole claim: it is there, it is identical, the source is off and was switched off so many times, and
-        nothing of ours is left."""
+        """The whole claim: it has arrived, and what is remembered of it says so, too."""
         daemon = self.daemon
         assert ended.outcome == "done", f"{ended}; {daemon.logs()[-5:]}; {daemon.last_words()}"
+        self.has_arrived(offs)
+        store = daemon.store
+        assert store["stage"] == "done"
+        names = [(it["kind"], it["name"]) for it in store["objects"]]
+        assert len(set(names)) == len(names)
+        assert not store.objects("snapshot", "planned", "made"), store["objects"]
+
+    def has_arrived(self, offs=1):
+        """It is there, it is identical, the source is off and was switched off so many times, and nothing of ours is
+        left."""
         assert names_in(self.out) == sorted([f"{self.name}-sda", f"{self.name}-sdb", f"{self.name}.xml"])
         changes = self.machine()["power_changes"][self.power_before:]
         assert [state for state, _ in changes].count("poweredOff") == offs, changes
@@ -175,11 +186,6 @@ class Scene:
                                      check=False)
             assert checked.returncode == 0, checked.stdout + checked.stderr
         self.is_clean()
-        store = daemon.store
-        assert store["stage"] == "done"
-        names = [(it["kind"], it["name"]) for it in store["objects"]]
-        assert len(set(names)) == len(names)
-        assert not store.objects("snapshot", "planned", "made"), store["objects"]
 
     def is_clean(self):
         """Nothing of ours at the source."""
