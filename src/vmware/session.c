@@ -324,6 +324,10 @@ log_in(struct vmware_session *session, struct err *err)
 int
 session_login_again(struct vmware_session *session, struct err *err)
 {
+    if (!*session->at.sessions) /* it has not said yet what it is, which needs no session */
+        return err_set(err, ERR_UNAVAILABLE,
+                       "%s: it asks for a login before it has said where: try again",
+                       session->endpoint);
     return log_in(session, err);
 }
 

@@ -72,8 +72,9 @@ def rules():
 
 
 RULES = rules()
-GATE_ONCE = ("CreateSnapshot_Task-task-slow", "RemoveSnapshot_Task-cut", "QueryChangedDiskAreas-503",
-             "ReconfigVM_Task-task-busy", "odd-areas", "odd-consolidation", "odd-nfc-abort", "ShutdownGuest-cut")
+GATE_ONCE = ("RetrieveServiceContent-session", "CreateSnapshot_Task-task-slow", "RemoveSnapshot_Task-cut",
+             "QueryChangedDiskAreas-503", "ReconfigVM_Task-task-busy", "odd-areas", "odd-consolidation",
+             "odd-nfc-abort", "ShutdownGuest-cut")
 GATE_ALWAYS = ("CreateSnapshot_Task-task-config", "RemoveSnapshot_Task-privilege", "Login-503",
                "ShutdownGuest-privilege")
 
