@@ -103,9 +103,10 @@ class Control:
 
     def do_state(self, _request):
         lab = self.lab
-        sessions = [{"key": item.key, "user": item.user.name, "agent": item.agent, "calls": item.calls,
-                     "verbatim": item.verbatim,
-                     "idle_s": round(time.monotonic() - item.active_mono, 3)} for item in lab.sessions.active()]
+        with lab.sessions.lock:     # who logs out meanwhile has no user any more
+            sessions = [{"key": item.key, "user": item.user.name, "agent": item.agent, "calls": item.calls,
+                         "verbatim": item.verbatim,
+                         "idle_s": round(time.monotonic() - item.active_mono, 3)} for item in lab.sessions.active()]
         used = [entity for entity in lab.machines.values() if entity.stored.ready or entity.stored.power_changes
                 or entity.power != "poweredOff"]
         return {"sessions": sessions, "logins": lab.sessions.total,
