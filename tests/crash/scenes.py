@@ -13,7 +13,7 @@ from worker import Daemon, Store
 OURS = "vmferry-"
 WARM = {"interval_s": 0, "finalize_at": None, "finalize_interval_s": 0, "finalize_window_s": 600, "settle_s": 0,
         "shutdown": "auto", "quiesce": "auto", "power_on_after_failure": True, "max_rounds": 0}
-SESSIONS_MAX = 5000
+SESSIONS_MAX = 5000         # who is killed does not log out
 KEYS = (2000, 2016)         # pvscsi0:0 and lsilogic1:0: unit 0 twice
 
 
@@ -36,7 +36,6 @@ class World:
         machines = [{"name": name, "power": "poweredOn", "disks": attached, "memory_mib": 64,
                      "extra": {"qemu": {"process": False}, "tools_after_s": 0, "shutdown_s": 0.05, **extra}}
                     for name, extra in extras.items()]
-        # Who is killed does not log out.
         whole = vsphere_scenes.site_of(machines, {"max_sessions": SESSIONS_MAX}, hosts=[{"name": "localhost"}])
         self.lab = vsphere_scenes.Lab(here, whole, False)
 

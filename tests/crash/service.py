@@ -11,6 +11,7 @@ A moment is also the nth time that the daemon has made something durable: start(
 anybody was told, until go_on() or hurt(); stood_still() says whether it has come to that.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -91,10 +92,9 @@ class Vmferryd:
         assert self.result and self.result["ok"], self.result
 
     def close(self):
-        if self.process.poll() is None:
-            for pid in (self.pid, self.process.pid):
-                if pid:
-                    os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            if pid := self.pid:     # and not strace: without it, it would live on
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
         self.listener.join(LIMIT_S)
         self.socket.close()
@@ -206,10 +206,8 @@ class Service(Scene):
         doomed = dict(descendants(daemon)) if kind in ("daemon", "all") else {}
         killed = self.victims(kind)
         for pid in killed:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         if kind in ("daemon", "all"):
             self.vmferryd.process.wait(LIMIT_S)
         for pid, name in doomed.items():

@@ -22,7 +22,6 @@ KILLS = 5           # of one migration
 AT_ONCE = 4         # migrations, each with a vmferryd of its own
 GATE_POINTS = 3
 NEVER = 65535       # the most that strace can count
-MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
