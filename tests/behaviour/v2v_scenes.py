@@ -30,11 +30,12 @@ def start(vmferry, *args, **how):
 def make_disk(path, mib, seed=1, data_mib=None):
     """A raw disk whose first 4 MiB are zeroes, so that it is blank to who looks for a guest, and the next data_mib
     random."""
-    data = random.Random(seed).randbytes((mib - 8 if data_mib is None else data_mib) * MIB)
+    noise, left = random.Random(seed), (mib - 8 if data_mib is None else data_mib) * MIB
     with open(path, "wb") as file:
         file.truncate(mib * MIB)
         file.seek(4 * MIB)
-        file.write(data)
+        while left > 0:     # randbytes makes a number of it, of which there are none so large
+            left -= file.write(noise.randbytes(min(left, 128 * MIB)))
     return path
 
 
