@@ -78,6 +78,7 @@ http_judge_init(struct http_judge *judge, const struct http_tls *tls, struct err
                            tls->thumbprint);
     }
     judge->legacy_ciphers = tls->legacy_ciphers;
+    judge->plain = tls->plain;
     if (tls->ca_file && !(judge->ca_file = strdup(tls->ca_file)))
         return err_errno(err, ENOMEM, "HTTPS client");
     return 0;

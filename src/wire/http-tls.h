@@ -14,7 +14,7 @@ struct http_judge {
     enum http_pin pin;
     uint8_t wanted[32];
     char *ca_file; /* NULL: the system's */
-    bool legacy_ciphers;
+    bool legacy_ciphers, plain;
 
     /* Of the server that was last seen. */
     bool seen;

@@ -21,6 +21,7 @@
 #define CONNECTIONS_MAX 2L   /* kept by one client */
 #define STREAM_PIECE 262144U /* bytes given to on_data at once, at most */
 #define HTTPS_PORT 443
+#define HTTP_PORT 80
 
 struct http {
     CURL *easy;
@@ -430,8 +431,9 @@ check_url(struct http *http, const char *text, struct err *err)
     auto_url struct url url = { 0 };
     if (url_parse(text, &url, err) < 0)
         return -1;
-    url_endpoint(url.host, url.port ? url.port : HTTPS_PORT, http->server);
-    if (strcmp(url.scheme, "https") != 0)
+    bool plain = http->judge.plain && strcmp(url.scheme, "http") == 0;
+    url_endpoint(url.host, url.port ? url.port : plain ? HTTP_PORT : HTTPS_PORT, http->server);
+    if (strcmp(url.scheme, "https") != 0 && !plain)
         return err_set(err, ERR_INVALID, "%s: only https:// is spoken, not %s://", http->server,
                        url.scheme);
     if (url.has_user)
@@ -460,7 +462,7 @@ set_options(struct http *http)
     CURL *easy = http->easy;
     const struct http_request *request = http->request;
     curl_easy_setopt(easy, CURLOPT_URL, request->url);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, http->judge.plain ? "https,http" : "https");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);

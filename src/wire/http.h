@@ -5,9 +5,9 @@
  * know of each other.
  *
  * What it never does: follow a redirect (a 3xx is a status as any other), use a proxy from the
- * environment, read .netrc, speak without TLS or below TLS 1.2, take a user or password out of a
- * URL, store a cookie on its own. Cookies and Authorization are headers that the caller gives. The
- * program must ignore SIGPIPE.
+ * environment, read .netrc, speak below TLS 1.2 or (unless a client was made for it) without TLS,
+ * take a user or password out of a URL, store a cookie on its own. Cookies and Authorization are
+ * headers that the caller gives. The program must ignore SIGPIPE.
  *
  * Errors name the server as host:port and never the path, the query, a header or a body, because
  * those hold tickets and cookies.
@@ -46,6 +46,7 @@ struct http_tls {
                                nor its dates are looked at. NULL: by CA and name. */
     bool legacy_ciphers;    /* old keys and signatures (OpenSSL's security level 1), for this server
                                only; still TLS 1.2 or newer */
+    bool plain;             /* http:// is spoken as well, for a server that was named with it */
 };
 
 struct http_request {

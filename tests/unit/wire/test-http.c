@@ -327,6 +327,25 @@ test_bad_requests(void **state)
     assert_fails(http, (struct http_request){ .url = "file:///etc/passwd" }, ERR_INVALID, "host");
 }
 
+static void
+test_plain_only_when_told(void **state)
+{
+    (void)state;
+    char url[64];
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/hello", test_server.plain_port);
+    auto_http struct http *strict = new_pinned();
+    assert_fails(strict, (struct http_request){ .url = url }, ERR_INVALID, "only https");
+    auto_http struct http *http =
+        new_http(&(struct http_tls){ .thumbprint = sha256, .plain = true });
+    auto_http_response struct http_response response = HTTP_RESPONSE_INIT;
+    struct err err = ERR_INIT;
+    if (http_perform(http, &(struct http_request){ .url = url }, &response, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(response.status, 400); /* what that server says to all that is not TLS */
+    get(http, "/hello", &response);
+    assert_string_equal(response.body.data, "hello");
+}
+
 static bool
 is_cancelled(void *arg)
 {
@@ -576,6 +595,7 @@ main(int argc, char **argv)
         cmocka_unit_test(test_no_connection),
         cmocka_unit_test(test_proxy_is_not_used),
         cmocka_unit_test(test_bad_requests),
+        cmocka_unit_test(test_plain_only_when_told),
         cmocka_unit_test(test_waiting),
         cmocka_unit_test(test_broken_answers),
         cmocka_unit_test(test_stream),
