@@ -7,7 +7,7 @@ import subprocess
 
 import vsphere_scenes
 from v2v_scenes import make_disk, names_in, same_content, wait_until
-from vsphere import control
+import control_socket
 from worker import Daemon, Store
 
 OURS = "vmferry-"
@@ -47,7 +47,7 @@ class World:
 
     def ask(self, **request):
         """The lab's control; an error is one."""
-        reply = control.ask(self.lab.dir, request)
+        reply = control_socket.ask(self.lab.dir, request)
         assert "error" not in reply, reply["error"]
         return reply
 

@@ -1,0 +1,178 @@
+"""The HTTP or HTTPS server of /client/api. A thread for each connection, kept alive."""
+
+import http.server
+import socket
+import socketserver
+import ssl
+import sys
+import threading
+import time
+import traceback
+
+from . import params, refusal
+from .service import json_of
+
+IDLE_SECONDS = 600
+HANDSHAKE_SECONDS = 20
+PATH = "/client/api"
+FORM = "application/x-www-form-urlencoded"
+XML = ('<?xml version="1.0" encoding="UTF-8"?><errorresponse><errorcode>501</errorcode><errortext>the lab answers with '
+       "response=json only</errortext></errorresponse>").encode()
+CHUNK = 512
+
+
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self, lab, port, context=None):
+        self.lab, self.context = lab, context
+        self.lock = threading.Lock()
+        self.open = set()
+        self.requests = 0
+        self.serving = False
+        super().__init__(("127.0.0.1", port), Handler)
+        self.port = self.server_address[1]
+
+    def serve(self):
+        self.serving = True
+        threading.Thread(target=self.serve_forever, args=(0.2,), name="http", daemon=True).start()
+
+    def handle_error(self, _request, _client):
+        """A client that went away is its own business; a mistake of the lab is shown."""
+        if not isinstance(sys.exc_info()[1], (OSError, ssl.SSLError)):
+            traceback.print_exc()
+
+    def hang_up(self):
+        with self.lock:
+            connections = list(self.open)
+        for connection in connections:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def end(self):
+        if self.serving:        # else there would be nobody to hear it
+            self.shutdown()
+        self.server_close()
+        self.hang_up()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "lab"
+    sys_version = ""
+
+    def setup(self):
+        """The handshake is the connection's own thread's work."""
+        self.request.settimeout(HANDSHAKE_SECONDS)
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+        if self.server.context:
+            self.request = self.server.context.wrap_socket(self.request, server_side=True)
+        self.request.settimeout(IDLE_SECONDS)
+        with self.server.lock:
+            self.server.open.add(self.request)
+        super().setup()
+
+    def finish(self):
+        with self.server.lock:
+            self.server.open.discard(self.request)
+        try:
+            super().finish()
+            self.request.close()
+        except OSError:
+            pass
+
+    def log_message(self, *_):
+        """What was called is counted, not printed."""
+
+    def do_GET(self):       # pylint: disable=invalid-name
+        self.handle_call("GET", "")
+
+    def do_POST(self):      # pylint: disable=invalid-name
+        length = self.headers.get("Content-Length", "")
+        most = int(self.server.lab.world.setting("request.content.size"))
+        if not length.isdigit() or int(length) > most:
+            self.close_connection = True
+            self.plain(413 if length.isdigit() else 411, "Request entity too large" if length else "Length required")
+            return
+        body = self.rfile.read(int(length))
+        kind = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        self.handle_call("POST", body.decode("latin-1") if kind == FORM else "")
+
+    def handle_call(self, method, form):
+        path, _, query = self.path.partition("?")
+        self.server.requests += 1
+        if path.rstrip("/") != PATH:
+            self.plain(404, "Not Found")
+            return
+        try:
+            pairs = params.form_pairs(form, int(self.server.lab.world.setting("request.max.form.keys")))
+            pairs.update(params.query_pairs(query))
+        except ValueError as error:
+            self.plain(400, str(error))
+            return
+        self.answer(method, pairs)
+
+    def answer(self, method, pairs):
+        lab = self.server.lab
+        account = lab.world.user(next((value for name, value in pairs.items() if name.lower() == "apikey"), None))
+        rule = lab.faults.take("call", pairs.get("command"), account) or {}
+        action = rule.get("action")
+        if rule.get("delay_ms"):
+            time.sleep(rule["delay_ms"] / 1000)
+        if action == "cut":
+            self.cut()
+        elif "status" in rule:
+            self.plain(rule["status"], "the lab was told to")
+        elif pairs.get("response", "").lower() != "json":
+            self.send(501, XML, "text/xml; charset=UTF-8")
+        else:
+            status, answer = self.answered(pairs, method, rule)
+            if action == "cut-after":
+                self.cut()
+                return
+            text = next(iter(answer.values())).get("errortext") if status != 200 else None
+            self.send(status, json_of(answer), lab.world.setting("json.content.type"), action, text)
+
+    def answered(self, pairs, method, rule):
+        try:
+            return self.server.lab.service.answer(pairs, method, rule)
+        except Exception as error:      # pylint: disable=broad-except
+            traceback.print_exc()       # a mistake of the lab: whoever ended it sees it
+            return refusal.INTERNAL, {"errorresponse": {"uuidList": [], "errorcode": refusal.INTERNAL,
+                                                        "errortext": f"the lab is wrong: {error!r}"}}
+
+    # Sending.
+
+    def plain(self, status, text):
+        self.send(status, f"<html><body><h1>{status}</h1>{text}</body></html>".encode(), "text/html")
+
+    def send(self, status, body, kind, action=None, description=None):
+        self.send_response(status, "OK" if status == 200 else "Error")
+        self.send_header("Content-Type", kind)
+        if description is not None:
+            self.send_header("X-Description", description.replace("\n", " ").encode().decode("latin-1"))
+        if action == "chunked":
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.send_header("Content-Length", str(len(body)))
+        if action in ("close", "truncate"):
+            self.send_header("Connection", "close")
+            self.close_connection = True
+        self.end_headers()
+        if action == "chunked":
+            for place in range(0, len(body), CHUNK):
+                piece = body[place:place + CHUNK]
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            body = b"0\r\n\r\n"
+        self.wfile.write(body[:len(body) // 2] if action == "truncate" else body)
+
+    def cut(self):
+        self.close_connection = True
+        try:
+            self.request.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
