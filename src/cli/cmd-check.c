@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "cli/check-specs.h"
 #include "cli/cmd.h"
 #include "cli/endpoint.h"
 #include "cli/findings.h"
@@ -14,7 +15,8 @@
 
 struct check_args {
     struct endpoint_args endpoint;
-    struct opt_list filters;
+    struct opt_list filters, specs;
+    struct site_args site;
     const char *mode, *transport, *target, *vddk_libdir;
     unsigned nfc_port;
     struct output_options output;
@@ -26,6 +28,9 @@ static const struct opt options[] = {
     ENDPOINT_OPTIONS(struct check_args),
     { 0, "filter", "[FIELD=]GLOB", OPT_LIST, FIELD(filters),
       "machines by web*, power=on, path=*/prod/*, host=, guest=, template=no" },
+    { 0, "spec", "FILE", OPT_LIST, FIELD(specs),
+      "the machines of a spec, and where they are to go, instead of a URL" },
+    SITE_OPTIONS(struct check_args),
     { 0, "mode", "MODE", OPT_TEXT, FIELD(mode), "cold, warm or any (default)" },
     { 0, "it", "TRANSPORT", OPT_TEXT, FIELD(transport),
       "auto (default), vddk, https, export or ssh" },
@@ -50,6 +55,7 @@ struct check_view {
 static int make_start(const struct check_args *args, char *const *operands, json_t **ret,
                       struct err *err);
 static void take_event(const json_t *msg, void *arg);
+static enum exit_code run_specs(const struct check_args *args, struct check_view *view);
 static enum exit_code show_sum(struct check_view *view, const json_t *result);
 
 /* NULL: good. */
@@ -82,13 +88,18 @@ run(const struct cmd *cmd, int argc, char **argv)
         return cmd_usage_error(cmd, "--it %s: auto, vddk, https, export or ssh", args.transport);
     if (args.nfc_port > 65535)
         return cmd_usage_error(cmd, "--nfc-port %u: a port is at most 65535", args.nfc_port);
+    view.quiet = args.output.quiet;
+    output_init(&view.out, "vmferry: check", &args.output);
+    findings_init(&view.out);
+    if (args.specs.n > 0 && (argv[first] || args.filters.n > 0 || args.endpoint.server))
+        return cmd_usage_error(cmd, "--spec says which machines of which vCenter: leave out the "
+                                    "URL, names, --server and --filter");
+    if (args.specs.n > 0)
+        return run_specs(&args, &view);
     json_t *start = NULL;
     if (make_start(&args, argv + first, &start, &err) < 0)
         return cmd_usage_error(cmd, "%s", err.text);
     auto_json json_t *result = NULL;
-    view.quiet = args.output.quiet;
-    output_init(&view.out, "vmferry: check", &args.output);
-    findings_init(&view.out);
     if (worker_task(start, take_event, &view, &result, &err) < 0)
         return worker_task_failed(&view.out, &err);
     return show_sum(&view, result);
@@ -113,6 +124,37 @@ make_start(const struct check_args *args, char *const *operands, json_t **ret, s
         "transport", args->transport ? args->transport : "auto", "target", args->target, "nfc_port",
         args->nfc_port ? (int)args->nfc_port : 902, "vddk", "libdir", args->vddk_libdir);
     return *ret ? 0 : err_set(err, ERR_INVALID, "a name on the command line is not UTF-8");
+}
+
+/* ---- specs ---- */
+
+static void
+add_sums(json_t *sums, const json_t *result)
+{
+    static const char *const keys[] = { "machines", "blocked", "errors", "warnings" };
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        json_object_set_new(
+            sums, keys[i],
+            json_integer(json_get_int(sums, keys[i], 0) + json_get_int(result, keys[i], 0)));
+}
+
+static enum exit_code
+run_specs(const struct check_args *args, struct check_view *view)
+{
+    const struct check_words words = { args->mode, args->transport, args->target, args->vddk_libdir,
+                                       args->nfc_port };
+    struct check_specs specs = { .done = NULL };
+    struct err err = ERR_INIT;
+    auto_json json_t *sums = json_pack("{s:s, s:b}", "type", "result", "ok", 1);
+    json_t *start = NULL;
+    int r = check_specs_read(&args->specs, &args->site, &view->out, &specs, &err);
+    while (r == 0 && (r = check_specs_next(&specs, &words, &start, &err)) > 0) {
+        auto_json json_t *result = NULL;
+        r = worker_task(start, take_event, view, &result, &err);
+        add_sums(sums, result);
+    }
+    check_specs_free(&specs);
+    return r < 0 ? worker_task_failed(&view->out, &err) : show_sum(view, sums);
 }
 
 /* ---- what the worker says ---- */
@@ -240,11 +282,12 @@ show_sum(struct check_view *view, const json_t *result)
 
 const struct cmd cmd_check = {
     .name = "check",
-    .usage = "vpx://USER@VCENTER[/DATACENTER]|esx://root@HOST [MACHINE...]",
+    .usage = "vpx://USER@VCENTER[/DATACENTER]|esx://root@HOST [MACHINE...] | --spec FILE",
     .summary = "say what would stop or hurt a migration",
     .about = "Look at machines (by name, path, UUID or moref; without any: at all) for what would\n"
              "stop or hurt a migration, each with its cause and its cure, and at what it needs:\n"
-             "privileges, names and ports of the hosts, room.",
+             "privileges, names and ports of the hosts, room; with a spec, also at the CloudStack\n"
+             "that it names.",
     .options = { .opts = options },
     .run = run,
 };

@@ -10,7 +10,6 @@
 #include "cli/cmd.h"
 #include "cli/daemon-client.h"
 #include "cli/interrupt.h"
-#include "cli/password.h"
 #include "cli/run-ask.h"
 #include "cli/run-batch.h"
 #include "cli/run-report.h"
@@ -142,23 +141,6 @@ prepare(struct run *run, const struct run_args *args, char *const *words, struct
 /* ---- secrets: only when we start the daemon ourselves ---- */
 
 static int
-ask_password(const struct config_vcenter *vcenter, struct err *err)
-{
-    char host[CONFIG_HOST_MAX], password[PASSWORD_MAX];
-    unsigned port;
-    struct config_secret *secret = (struct config_secret *)(uintptr_t)&vcenter->password;
-    if (secret->value)
-        return 0;
-    if (config_vcenter_endpoint(vcenter, host, &port, err) < 0 ||
-        password_ask(vcenter->user ? vcenter->user : "?", host,
-                     "password_file in the config, or $VC_PASSWORD", password, err) < 0)
-        return -1;
-    secret->value = strdup(password);
-    password_wipe(password);
-    return secret->value ? 0 : err_errno(err, ENOMEM, "the password");
-}
-
-static int
 add_secrets(void *arg, struct err *err)
 {
     struct run *run = arg;
@@ -167,7 +149,7 @@ add_secrets(void *arg, struct err *err)
     for (size_t i = 0; i < run->files.n; i++) {
         const struct config_vcenter *vcenter =
             config_vcenter(&run->config, run->files.entries[i].spec->source.vcenter, err);
-        if (!vcenter || ask_password(vcenter, err) < 0)
+        if (!vcenter || site_ask_password(vcenter, err) < 0)
             return -1;
     }
     return 0;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "cli/password.h"
 
 static const char *find_config(const struct site_args *args);
 static int read_file(const char *path, const struct site_args *args, struct output *out,
@@ -76,6 +77,23 @@ site_secrets(struct config *config, struct err *err)
 {
     prctl(PR_SET_DUMPABLE, 0); /* passwords are in memory from here on: no core dump, no ptrace */
     return config_resolve_secrets(config, getenv, err);
+}
+
+int
+site_ask_password(const struct config_vcenter *vcenter, struct err *err)
+{
+    char host[CONFIG_HOST_MAX], password[PASSWORD_MAX];
+    unsigned port;
+    struct config_secret *secret = (struct config_secret *)(uintptr_t)&vcenter->password;
+    if (secret->value)
+        return 0;
+    if (config_vcenter_endpoint(vcenter, host, &port, err) < 0 ||
+        password_ask(vcenter->user ? vcenter->user : "?", host,
+                     "password_file in the config, or $VC_PASSWORD", password, err) < 0)
+        return -1;
+    secret->value = strdup(password);
+    password_wipe(password);
+    return secret->value ? 0 : err_errno(err, ENOMEM, "the password");
 }
 
 json_t *

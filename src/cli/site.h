@@ -48,6 +48,10 @@ int site_read(const struct site_args *args, struct output *out, struct config *r
 int site_secrets(struct config *config, struct err *err);
 json_t *site_json(const struct config *config, struct err *err);
 
+/* When nothing has given the password of a vCenter, ask for it at the terminal. After site_secrets.
+ */
+int site_ask_password(const struct config_vcenter *vcenter, struct err *err);
+
 /* A warning each. */
 void site_warn(struct output *out, const struct text_list *warnings);
 

@@ -9,7 +9,7 @@
 
 #include "base/checked.h"
 #include "base/log.h"
-#include "engine/check-site.h"
+#include "engine/check-place.h"
 #include "engine/endpoint.h"
 #include "engine/inventory.h"
 #include "engine/vddk-library.h"
@@ -25,7 +25,7 @@ static int read_start(const json_t *start, struct check_site *site, struct err *
 static int look_around(struct check_site *site, const json_t *start, struct err *err);
 static int look_at_named(struct check_site *site, const json_t *start, struct err *err);
 static int look_at_all(struct check_site *site, const json_t *start, struct err *err);
-static void look_at_target(struct check_site *site, const char *dir);
+static void look_at_sums(struct check_site *site, const json_t *start);
 
 int
 check_run(const json_t *start, const struct talk *talk, json_t **ret_detail, struct err *err)
@@ -43,9 +43,11 @@ check_run(const json_t *start, const struct talk *talk, json_t **ret_detail, str
     if (r == 0)
         r = (named ? look_at_named : look_at_all)(&site, start, err);
     check_hosts_free(&site);
+    if (r == 0)
+        look_at_sums(&site, start);
+    check_place_close(&site);
     if (r < 0)
         return -1;
-    look_at_target(&site, json_get_str(start, "target", NULL));
     *ret_detail = json_pack("{s:i, s:i, s:i, s:i}", "machines", site.n_machines, "blocked",
                             site.n_blocked, "errors", site.n_errors, "warnings", site.n_warnings);
     return *ret_detail ? 0 : err_errno(err, ENOMEM, "check");
@@ -87,6 +89,9 @@ read_start(const json_t *start, struct check_site *site, struct err *err)
     const json_t *machines = json_object_get(start, "machines");
     if ((machines && !json_is_array(machines)) || json_array_size(machines) > QUERIES_MAX)
         return err_set(err, ERR_INVALID, "'machines' is not a list of at most %d", QUERIES_MAX);
+    const json_t *specs = json_object_get(start, "specs");
+    if (specs && json_array_size(specs) != json_array_size(machines))
+        return err_set(err, ERR_INVALID, "'specs' are not those of 'machines'");
     return 0;
 }
 
@@ -209,7 +214,7 @@ look_around(struct check_site *site, const json_t *start, struct err *err)
         if (!asked)
             *may = CHECK_BY_HTTPS | CHECK_BY_EXPORT;
     }
-    return check_hosts_load(site, err);
+    return check_place_open(site, start, err) < 0 ? -1 : check_hosts_load(site, err);
 }
 
 static void
@@ -217,9 +222,6 @@ look_at_target(struct check_site *site, const char *dir)
 {
     struct statvfs fs;
     struct err why = ERR_INIT;
-    if (!dir)
-        return;
-    site->machine = NULL;
     bool usable = access(dir, W_OK | X_OK) == 0 && statvfs(dir, &fs) == 0;
     if (!usable) {
         err_errno(&why, errno, "%s", dir);
@@ -228,6 +230,17 @@ look_at_target(struct check_site *site, const char *dir)
         check_target(dir, (uint64_t)fs.f_bavail * fs.f_frsize, site->capacity_bytes,
                      site->used_bytes, check_site_found, site);
     }
+}
+
+/* What no machine has alone. */
+static void
+look_at_sums(struct check_site *site, const json_t *start)
+{
+    const char *dir = json_get_str(start, "target", NULL);
+    site->machine = NULL;
+    if (dir)
+        look_at_target(site, dir);
+    check_place_judge_all(site);
     bool cold = site->all.ways[CHECK_COLD], warm = site->all.ways[CHECK_WARM];
     if ((cold || site->wish == CHECK_WISH_WARM) && (warm || site->wish == CHECK_WISH_COLD))
         site->n_blocked = site->n_machines;
@@ -313,6 +326,8 @@ look_at_machine(struct check_site *site, const struct vmware_machine *m, struct 
         }
         log_debug("%s: what the user may do is not known: %s", m->name, why.text);
     }
+    if (m->config_present && site->spec && check_place_judge(site, site->spec, err) < 0)
+        return -1;
     for (size_t i = 0; i < m->n_disks; i++)
         site->capacity_bytes += m->disks[i].capacity_bytes;
     site->used_bytes += m->committed_bytes;
@@ -358,6 +373,17 @@ say_failure(struct check_site *site, const char *moref, const char *name, const 
 }
 
 static int
+read_spec(const json_t *start, size_t i, struct spec_list *ret, struct err *err)
+{
+    const json_t *json = json_array_get(json_object_get(start, "specs"), i);
+    auto_free char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    if (!json)
+        return 0;
+    return text ? spec_read(text, strlen(text), "specs", false, ret, err)
+                : err_errno(err, ENOMEM, "a spec");
+}
+
+static int
 look_at_named(struct check_site *site, const json_t *start, struct err *err)
 {
     const char *datacenter = json_get_str(json_object_get(start, "endpoint"), "datacenter", NULL);
@@ -365,10 +391,14 @@ look_at_named(struct check_site *site, const json_t *start, struct err *err)
     json_t *query;
     json_array_foreach (json_object_get(start, "machines"), i, query) {
         auto_vmware_found struct vmware_found found = { .name = NULL };
+        auto_spec_list struct spec_list specs = { .n = 0 };
         const char *text = json_string_value(query);
         struct err why = ERR_INIT;
         if (!text)
             return err_set(err, ERR_INVALID, "'machines' holds something that is not a string");
+        if (read_spec(start, i, &specs, err) < 0)
+            return -1;
+        site->spec = specs.n > 0 ? &specs.items[0] : NULL;
         int r = vmware_find(site->session, text, datacenter, &found, &why);
         if (r == 0)
             r = read_and_look(site, found.moref, true, &why);
@@ -378,6 +408,7 @@ look_at_named(struct check_site *site, const json_t *start, struct err *err)
         }
         if (r < 0)
             say_failure(site, *found.moref ? found.moref : text, text, &why);
+        site->spec = NULL;
     }
     return 0;
 }

@@ -3,7 +3,9 @@
  * The start message of the action "check" (docs/protocol.md):
  * {"action": "check", "endpoint": {...}, "machines": [QUERY...], "filter": [WORD...],
  *  "mode": "any" | "cold" | "warm", "transport": "auto" | "vddk" | "https" | "export" | "ssh",
- *  "target": DIR | null, "nfc_port": PORT, "vddk": {"libdir": DIR | null}}
+ *  "target": DIR | null, "nfc_port": PORT, "vddk": {"libdir": DIR | null},
+ *  "specs": [SPEC...], "cloudstack": {...}}
+ * The last two may be missing. specs are those of machines, one by one.
  */
 #ifndef ENGINE_CHECK_RUN_H
 #define ENGINE_CHECK_RUN_H

@@ -7,6 +7,9 @@
 #include "vmware/machine.h"
 #include "vmware/session.h"
 
+struct check_place;
+struct spec;
+
 enum check_wish { CHECK_WISH_ANY, CHECK_WISH_COLD, CHECK_WISH_WARM };
 
 #define CHECK_HOST_CODES 8
@@ -40,8 +43,11 @@ struct check_site {
     size_t n_hosts;
     struct check_host_entry *hosts;
 
+    struct check_place *place; /* where machines are to arrive; NULL: no matter */
+
     /* Of the machine that is looked at; NULL: all. */
     const struct vmware_machine *machine;
+    const struct spec *spec; /* NULL: none was given */
     struct check_stop stop;
     int errors, warnings;
 

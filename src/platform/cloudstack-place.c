@@ -165,6 +165,8 @@ cloudstack_ask_about(struct cloudstack *cloud, struct cloudstack_about *ret, str
     const json_t *capability = json_object_get(content, "capability");
     *ret = (struct cloudstack_about){
         .imports_shared = has_param(import_vm, "importsource") && has_param(import_vm, "diskpath"),
+        /* Came in the same release as these. */
+        .imports_mount_points = has_param(import_vm, "usevddk") || has_param(import_vm, "osid"),
         .imports_volumes = import_volume,
         .import_takes_mac = has_param(import_vm, "macaddress"),
         .disk_min_gib = json_get_u64(capability, "customdiskofferingminsize", 0),

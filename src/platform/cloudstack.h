@@ -63,6 +63,7 @@ int64_t cloudstack_skew_s(const struct cloudstack *cloud);
 struct cloudstack_about {
     char version[CLOUDSTACK_ID_MAX]; /* "4.22.1.0"; "" when it does not say */
     bool imports_shared;             /* importVm takes an image that lies on primary storage */
+    bool imports_mount_points;       /* also from a SharedMountPoint (4.22.1) */
     bool imports_volumes;            /* importVolume is there */
     bool import_takes_mac;           /* importVm can be told the first NIC's address */
     /* Sizes of a disk with an offering that leaves them open, in GiB; 0: it does not say. */
