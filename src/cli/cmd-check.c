@@ -70,6 +70,14 @@ wrong_word(const char *text, const char *const *words)
     return text;
 }
 
+static bool
+names_a_server(const struct check_args *args)
+{
+    const struct endpoint_args *e = &args->endpoint;
+    return args->filters.n > 0 || e->server || e->user || e->password_file || e->datacenter ||
+           e->thumbprint || e->ca;
+}
+
 static enum exit_code
 run(const struct cmd *cmd, int argc, char **argv)
 {
@@ -91,9 +99,11 @@ run(const struct cmd *cmd, int argc, char **argv)
     view.quiet = args.output.quiet;
     output_init(&view.out, "vmferry: check", &args.output);
     findings_init(&view.out);
-    if (args.specs.n > 0 && (argv[first] || args.filters.n > 0 || args.endpoint.server))
-        return cmd_usage_error(cmd, "--spec says which machines of which vCenter: leave out the "
-                                    "URL, names, --server and --filter");
+    if (args.specs.n > 0 && (argv[first] || names_a_server(&args)))
+        return cmd_usage_error(cmd, "--spec says which machines, and the config which vCenter: "
+                                    "leave out URL, names, --filter and what is of a server");
+    if (args.specs.n == 0 && (args.site.config || args.site.control_dir || args.site.lenient))
+        return cmd_usage_error(cmd, "--config, --control-dir and --lenient go with --spec");
     if (args.specs.n > 0)
         return run_specs(&args, &view);
     json_t *start = NULL;

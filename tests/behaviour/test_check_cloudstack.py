@@ -326,10 +326,11 @@ def test_words(place):
     assert done.returncode == 1 and "cannot be migrated as it is" in done.stderr
 
 
-@pytest.mark.parametrize("words", [["vpx://u@vc"], ["--filter", "web*"], ["--server", "vc"]])
-def test_a_spec_and_something_else(vmferry, tmp_path, words):
-    done = subprocess.run([vmferry, "check", "--spec", tmp_path / "spec.yaml", *words], capture_output=True, text=True,
-                          check=False, timeout=60)
+@pytest.mark.parametrize("words", [
+    ["--spec", "x.yaml", "vpx://u@vc"], ["--spec", "x.yaml", "--filter", "web*"], ["--spec", "x.yaml", "--server", "vc"],
+    ["--spec", "x.yaml", "--ca", "ca.pem"], ["--config", "config.yaml", "vpx://u@vc"], ["--lenient", "vpx://u@vc"]])
+def test_what_does_not_go_together(vmferry, words):
+    done = subprocess.run([vmferry, "check", *words], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2 and "--spec" in done.stderr
 
 
