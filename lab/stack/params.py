@@ -9,7 +9,7 @@ from . import refusal
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 WORD = re.compile(r"(\w+)(\*?):(\w+)(?:/(\w+))?(?:@([\w.]+))?(?:=(\d+))?")
 LENGTH = 255
-MAP_HELP = ("; if specifying an object array, please use parameter[index].field=XXX, "
+MAP_HELP = ("; if specifying an object array, please use parameter[index].field=" + "X" * 3 + ", "
             "e.g. userGroupList[0].group=httpGroup")
 
 

@@ -19,6 +19,7 @@ FORM = "application/x-www-form-urlencoded"
 XML = ('<?xml version="1.0" encoding="UTF-8"?><errorresponse><errorcode>501</errorcode><errortext>the lab answers with '
        "response=json only</errortext></errorresponse>").encode()
 CHUNK = 512
+DISCARD = 1 << 20
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -94,13 +95,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):      # pylint: disable=invalid-name
         length = self.headers.get("Content-Length", "")
         most = int(self.server.lab.world.setting("request.content.size"))
-        if not length.isdigit() or int(length) > most:
+        if not length.isdigit():
             self.close_connection = True
-            self.plain(413 if length.isdigit() else 411, "Request entity too large" if length else "Length required")
+            self.plain(411, "Length required")
+            return
+        if int(length) > most:
+            self.discard(int(length))
+            self.plain(413, "Request entity too large")
             return
         body = self.rfile.read(int(length))
         kind = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         self.handle_call("POST", body.decode("latin-1") if kind == FORM else "")
+
+    def discard(self, length):
+        """Hear a body out, so that whoever sends it hears the answer."""
+        while length > 0:
+            piece = self.rfile.read(min(length, DISCARD))
+            length = length - len(piece) if piece else 0
 
     def handle_call(self, method, form):
         path, _, query = self.path.partition("?")

@@ -67,8 +67,8 @@ class Lab:
     def add(self, **rule):
         return self.fault("add", json.dumps(rule))
 
-    def event(self, name, **words):
-        return self.fault("event", json.dumps(dict(words, event=name)))
+    def event(self, event, /, **words):
+        return self.fault("event", json.dumps(dict(words, event=event)))
 
     def state(self):
         return self.fault("state")
