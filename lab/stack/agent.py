@@ -81,8 +81,8 @@ def volumes_on(call, pool, path=None, keyword=None):
     if host is None:
         raise refusal.runtime("No host found to perform volume import")
     if not call.has(VOLUME_POOLS.get(pool.type, "never")):
-        raise refusal.runtime(f"Importing and unmanaging volume are not supported for pool type {pool.type} on hypervisor "
-                              "KVM")
+        raise refusal.runtime(f"Importing and unmanaging volume are not supported for pool type {pool.type} on "
+                              "hypervisor KVM")
     if path:
         return [one_volume(call, pool, path)]
     names = sorted(file.name for file in call.world.file(pool, "x").parent.iterdir() if file.is_file())
@@ -95,13 +95,13 @@ def one_volume(call, pool, path):
     if found is None:
         raise refusal.runtime(f"Cannot find volume on storage pool: {path}")
     if path not in (found.name, found.full_path):
-        raise refusal.runtime(f"Volume cannot be imported due to Volume path mismatch. Expected volume path ({path}) is "
-                              f"not the same as the actual name ({found.name}) and path ({found.full_path})")
+        raise refusal.runtime(f"Volume cannot be imported due to Volume path mismatch. Expected volume path ({path}) "
+                              f"is not the same as the actual name ({found.name}) and path ({found.full_path})")
     if found.image.format not in ("qcow2", "raw"):
         raise refusal.runtime(f"Volume cannot be imported due to disk format {found.format} is unsupported")
     if pool.type == "RBD" and found.image.format != "raw":
-        raise refusal.runtime(f"Volume cannot be imported due to The file format is {found.image.format}, but expected to "
-                              "be RAW")
+        raise refusal.runtime(f"Volume cannot be imported due to The file format is {found.image.format}, but "
+                              "expected to be RAW")
     return found
 
 
@@ -123,6 +123,7 @@ def list_for_import(call):
     pool_ready(pool)
     found = volumes_on(call, pool, call.args.get("path"), call.args.get("keyword"))
     return [{"name": item.name, "path": item.name, "fullpath": item.full_path, "format": item.format,
-             "size": item.image.size, "virtualsize": item.image.virtual_size, "storageid": pool.id, "storage": pool.name,
+             "size": item.image.size, "virtualsize": item.image.virtual_size, "storageid": pool.id,
+             "storage": pool.name,
              "storagetype": pool.type, "details": item.details()} for item in found
             if not call.world.volume_at(pool, item.name) and item.name not in pool.templates]

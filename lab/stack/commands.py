@@ -11,7 +11,8 @@ from . import params
 P = " keyword:string page:int pagesize:int"
 O = " account:string domainid:uuid/domain listall:bool isrecursive:bool projectid:uuid/project"     # noqa: E741
 OWNER = " account:string domainid:uuid/domain projectid:uuid/project"
-IMPORT = ("clusterid*:uuid/cluster name*:string displayname:string hostname:string" + OWNER + " templateid:uuid/template"
+IMPORT = ("clusterid*:uuid/cluster name*:string displayname:string hostname:string" + OWNER + " "
+          "templateid:uuid/template"
           " serviceofferingid*:uuid/serviceoffering nicnetworklist:map nicipaddresslist:map datadiskofferinglist:map"
           " details:map migrateallowed:bool forced:bool osid:uuid/ostype@4.22.1 starteventid:long")
 
@@ -70,8 +71,8 @@ ROWS = (
     ("listVolumesForImport", "rl", "volumeforimport", "storageid*:uuid/pool path:string" + P),
     ("importVm", "ar", "virtualmachine", "zoneid*:uuid/zone hypervisor*:string importsource*:string " + IMPORT
      + " diskpath:string storageid:uuid/pool networkid:uuid/network hostid:uuid/host host:string username:string"
-     " password:string temppath:string existingvcenterid:uuid/vcenter vcenter:string datacentername:string hostip:string"
-     " convertinstancehostid:uuid/host importinstancehostid:uuid/host convertinstancepoolid:uuid/pool"
+     " password:string temppath:string existingvcenterid:uuid/vcenter vcenter:string datacentername:string "
+     "hostip:string convertinstancehostid:uuid/host importinstancehostid:uuid/host convertinstancepoolid:uuid/pool"
      " forcemstoimportvmfiles:bool forceconverttopool:bool@4.22.0 extraparams:string@4.22.0 usevddk:bool@4.22.1"),
     ("importUnmanagedInstance", "ar", "virtualmachine", IMPORT),
     ("importVolume", "ar", "volume", "path*:string storageid*:uuid/pool name:string diskofferingid:uuid/diskoffering"

@@ -3,9 +3,9 @@
     {"do": "add", "rule": {...}} -> {"id": ..}      {"do": "list"}      {"do": "clear"}      {"do": "state"}
     {"do": "event", "event": NAME, ...}
 
-Events: `restart` [jobs: "forget" or "fail"] (connections end, what runs is lost); `maintenance` {on} (503 to everything);
-`expire-jobs`; `setting` {name, value}; `host` {host, state, resource_state, uefi}; `pool` {pool, state, used_gib};
-`account` {account, enabled}; `machine` {machine, state}.
+Events: `restart` [jobs: "forget" or "fail"] (connections end, what runs is lost); `maintenance` {on} (503 to
+everything); `expire-jobs`; `setting` {name, value}; `host` {host, state, resource_state, uefi}; `pool` {pool, state,
+used_gib}; `account` {account, enabled}; `machine` {machine, state}.
 """
 
 from control_socket import ControlSocket
@@ -47,9 +47,11 @@ class Control(ControlSocket):
 
     def machine_state(self, machine):
         file = self.lab.world.domain_file(machine)
-        return {"id": machine.id, "state": machine.state, "owner": machine.owner.name, "instancename": machine.instancename,
+        return {"id": machine.id, "state": machine.state, "owner": machine.owner.name,
+                "instancename": machine.instancename,
                 "details": machine.details, "ostype": machine.ostype.name, "host": machine.host and machine.host.name,
-                "nics": [{"id": nic.id, "network": nic.network.name, "mac": nic.mac, "ip": nic.ip, "default": nic.default}
+                "nics": [{"id": nic.id, "network": nic.network.name, "mac": nic.mac, "ip": nic.ip,
+                          "default": nic.default}
                          for nic in machine.nics],
                 "domain": str(file) if file.exists() else None}
 

@@ -49,13 +49,15 @@ def host_for(call, machine):
     world, args = call.world, call.args
     hosts = [item for item in world.all("host") if item.zone is machine.zone and item.cluster.hypervisor == "KVM"
              and all(reaches(item, disk.pool) for disk in world.volumes_of(machine))
-             and (not machine.firmware or item.uefi) and room(world, item, machine.cpus * machine.mhz, machine.memory_mib)]
+             and (not machine.firmware or item.uefi)
+             and room(world, item, machine.cpus * machine.mhz, machine.memory_mib)]
     for word, of in (("hostid", lambda item: item), ("clusterid", lambda item: item.cluster),
                      ("podid", lambda item: item.pod)):
         if word in args:
             hosts = [item for item in hosts if of(item) is args[word]]
     bad = [disk for disk in world.volumes_of(machine) if disk.pool.state != "Up"]
     if not hosts or bad:
-        raise refusal.capacity(f"Unable to create a deployment for VM instance {{\"id\":{machine.number},\"instanceName\":"
+        raise refusal.capacity(f"Unable to create a deployment for VM instance "
+                               f"{{\"id\":{machine.number},\"instanceName\":"
                                f"\"{machine.instancename}\"}}")
     return machine.last_host if machine.last_host in hosts else hosts[0]

@@ -26,7 +26,8 @@ def accounts(call):
         shown = [item for item in shown if owners.in_domain(call.args, item)]
     elif not call.args.get("listall") and "id" not in call.args and not call.account.admin:
         shown = [call.account]
-    rows = [dict(owners.quota_fields(call.world, item, [item]), id=item.id, name=item.name, accounttype=TYPES[item.type],
+    rows = [dict(owners.quota_fields(call.world, item, [item]), id=item.id, name=item.name,
+                 accounttype=TYPES[item.type],
                  domainid=item.domain.id, domain=item.domain.label, domainpath=item.domain.path,
                  state="enabled" if item.enabled else "disabled",
                  roletype={"admin": "Admin", "domain-admin": "DomainAdmin"}.get(item.type, "User"),
@@ -50,9 +51,10 @@ def resource_limits(call):
         holder = owners.named(call)
     elif "domainid" in call.args:
         holder = call.args["domainid"]
-    rows = [{"resourcetype": str(number), "resourcetypename": name, "max": most, "domainid": holder.id
-             if not hasattr(holder, "domain") else holder.domain.id, "account": getattr(holder, "api_key", None)
-             and holder.name} for name, number, most in owners.limits(holder)]
+    domain = getattr(holder, "domain", holder)
+    rows = [{"resourcetype": str(number), "resourcetypename": name, "max": holder.limits.get(name, -1),
+             "domainid": domain.id, "account": None if holder is domain or holder.project else holder.name}
+            for name, number in LIMITS.items()]
     if "resourcetype" in call.args:
         if call.args["resourcetype"] not in LIMITS.values():
             raise refusal.invalid("Please specify a valid resource type.")

@@ -58,7 +58,8 @@ def read(path):
 def qcow2(path, file, head, status):
     if len(head) < HEADER.size:
         raise ImageError("the header of the qcow2 image is cut off")
-    (_, version, backing_at, backing_length, cluster_bits, size, crypt, l1_entries, l1_at, *_) = HEADER.unpack_from(head)
+    (_, version, backing_at, backing_length, cluster_bits, size, crypt, l1_entries, l1_at,
+     *_) = HEADER.unpack_from(head)
     if version not in (2, 3):
         raise ImageError(f"qcow2 version {version} is unknown")
     if not 9 <= cluster_bits <= 21:

@@ -1,4 +1,4 @@
-"""importVm of an image that lies in a pool already, and what of the other sources can be refused without having them."""
+"""importVm of an image that lies in a pool already; what of the other sources can be refused without having them."""
 
 import re
 
@@ -15,7 +15,7 @@ def import_vm(call):
     source = args["importsource"].lower()
     if source not in SOURCES:
         raise refusal.invalid(f"Invalid import source: {args['importsource']}")
-    if args["hypervisor"].lower() not in ("kvm", "vmware") or (source == "vmware" and args["hypervisor"].lower() != "kvm"):
+    if args["hypervisor"].lower() != "kvm":
         raise refusal.invalid(f"VM import is currently not supported for hypervisor: {args['hypervisor']}")
     if source == "vmware":
         refuse_vmware(call)
@@ -38,7 +38,8 @@ def refuse_vmware(call):
         raise refusal.parameter("Please provide an existing vCenter ID or a vCenter IP/Name, parameters are mutually "
                                 "exclusive")
     if "existingvcenterid" not in args and len(login) != 4:
-        raise refusal.parameter("Please set all the information for a vCenter IP/Name, datacenter, username and password")
+        raise refusal.parameter("Please set all the information for a vCenter IP/Name, datacenter, username and "
+                                "password")
     if call.has("4.22.1") and args.get("usevddk", True) and args.get("forcemstoimportvmfiles"):
         raise refusal.parameter("Parameters forcemstoimportvmfiles and usevddk are mutually exclusive")
     if args.get("forceconverttopool") and "convertinstancepoolid" not in args:
@@ -46,7 +47,7 @@ def refuse_vmware(call):
 
 
 def adopt(call, source):
-    """A machine of an image: all that can be refused is refused before, and the records of what fails are taken back."""
+    """A machine of an image. All that can be refused is refused before there is any record."""
     args, world = call.args, call.world
     owner = owners.of_call(call)
     name = host_name(args)
@@ -56,17 +57,18 @@ def adopt(call, source):
     if world.volume_at(pool, args["diskpath"]):
         raise refusal.invalid("Disk image is already in use")
     if not tags_fit(offering.tags, pool):
-        raise refusal.invalid(f"Service offering: {offering.name} storage tags are not compatible with selected storage "
-                              f"pool: {pool.name}")
+        raise refusal.invalid(f"Service offering: {offering.name} storage tags are not compatible with selected "
+                              f"storage pool: {pool.name}")
     details = (args.get("details") or [{}])[0]
     cpus, mhz, memory = resources(offering, details)
     check_limits(call, owner, cpus, memory)
     deploy.plan_import(call, source, offering, pool, cpus * mhz, memory)
-    machine = Machine(fresh_id(), world.next_number(), name, args.get("displayname", args["name"]), owner, args["zoneid"],
+    machine = Machine(fresh_id(), world.next_number(), name, args.get("displayname", args["name"]), owner,
+                      args["zoneid"],
                       offering, world.dummy_ostype(), args.get("templateid", world.dummy), cpus, mhz, memory,
                       dict(details), created=now())
     nic = interfaces.make(world, network, first=True)
-    found = agent.check_volume(call, pool, args["diskpath"])    # nothing was recorded before: nothing to take back
+    found = agent.check_volume(call, pool, args["diskpath"])
     check_storage_limits(call, owner, found.image.virtual_size)
     machine.nics.append(world.add("nic", nic))
     world.add("vm", machine)
@@ -79,11 +81,12 @@ def adopt(call, source):
 
 def host_name(args):
     if "hostname" not in args and not LABEL.fullmatch(args["name"]):
-        raise refusal.internal("Please provide a valid hostname for the VM. VM name contains unsupported characters that "
-                               "cannot be used as hostname.")
+        raise refusal.internal("Please provide a valid hostname for the VM. VM name contains unsupported characters "
+                               "that cannot be used as hostname.")
     name = args.get("hostname", args["name"])
     if not LABEL.fullmatch(name):
-        raise refusal.parameter("Invalid VM hostname. VM hostname can contain ASCII letters 'a' through 'z', the digits "
+        raise refusal.parameter("Invalid VM hostname. VM hostname can contain ASCII letters 'a' through 'z', the "
+                                "digits "
                                 "'0' through '9', and the hyphen ('-'), must be between 1 and 63 characters long, and "
                                 "can't start or end with \"-\" and can't start with digit")
     return name
@@ -132,7 +135,8 @@ def resources(offering, details):
     for what, value, least, most in (("CPU cores", cpus, offering.min_cpus, offering.max_cpus),
                                      ("memory", memory, offering.min_memory_mib, offering.max_memory_mib)):
         if value < (least or 1) or (most is not None and value > most):
-            raise refusal.invalid(f"Invalid {what} value, specify a value between {least or 1} and {most or 2147483647}")
+            raise refusal.invalid(f"Invalid {what} value, specify a value between {least or 1} and "
+                                  f"{most or 2147483647}")
     return cpus, mhz, memory
 
 

@@ -11,7 +11,8 @@ GIB = 1 << 30
 def capabilities(call):
     setting = call.world.setting
     limited = setting("api.throttling.enabled") == "true"
-    return {"cloudstackversion": VERSIONS[call.site.release], "securitygroupsenabled": False, "userpublictemplateenabled": True,
+    return {"cloudstackversion": VERSIONS[call.site.release], "securitygroupsenabled": False,
+            "userpublictemplateenabled": True,
             "customdiskofferingminsize": int(setting("custom.diskoffering.size.min")),
             "customdiskofferingmaxsize": int(setting("custom.diskoffering.size.max")),
             "defaultuipagesize": 20, "kvmsnapshotenabled": False, "allowuserviewdestroyedvm": False,
@@ -32,7 +33,8 @@ def apis(call):
 def api_row(call, command):
     names = {"bool": "boolean", "int": "integer"}
     known = [param for param in command.params if call.has(param.since)]
-    return {"name": command.name, "description": f"{command.name} of the lab", "isasync": command.is_async, "related": "",
+    return {"name": command.name, "description": f"{command.name} of the lab", "isasync": command.is_async,
+            "related": "",
             "params": [{"name": param.name, "description": param.name, "type": names.get(param.type, param.type),
                         "length": param.length, "required": param.required, "since": param.since} for param in known
                        if param.name != "customjobid"],
@@ -50,7 +52,8 @@ def known_setting(call, name):
 
 
 def zones(call):
-    return select([{"id": zone.id, "name": zone.name, "networktype": zone.networktype, "allocationstate": zone.allocation,
+    return select([{"id": zone.id, "name": zone.name, "networktype": zone.networktype,
+                    "allocationstate": zone.allocation,
                     "localstorageenabled": zone.local_storage, "securitygroupsenabled": zone.security_groups,
                     "type": "Core", "dhcpprovider": "VirtualRouter", "tags": []}
                    for zone in call.world.all("zone")], call.args, "id", "name", "networktype")
@@ -66,7 +69,8 @@ def pods(call):
 
 
 def clusters(call):
-    return select([dict(place(item), id=item.id, name=item.name, hypervisortype=item.hypervisor, clustertype="CloudManaged",
+    return select([dict(place(item), id=item.id, name=item.name, hypervisortype=item.hypervisor,
+                        clustertype="CloudManaged",
                         allocationstate=item.allocation, managedstate="Managed",
                         arch=item.arch if call.has("4.22.0") else None) for item in call.world.all("cluster")],
                   call.args, "id", "name", "podid", "zoneid", "allocationstate", "managedstate", "arch",
@@ -84,7 +88,8 @@ def hosts(call):
 
 def host_row(call, host):
     running = [item for item in call.world.all("vm") if item.host is host]
-    details = dict({"host.uefi.enable": str(host.uefi).lower(), "host.instance.conversion": str(host.conversion).lower(),
+    details = dict({"host.uefi.enable": str(host.uefi).lower(),
+                    "host.instance.conversion": str(host.conversion).lower(),
                     "host.virtv2v.version": "2.2.0" if host.conversion else None}, **host.details)
     wanted = call.args.get("details", ["all"])
     return dict(place(host), id=host.id, name=host.name, state=host.state, resourcestate=host.resource_state,
@@ -122,7 +127,8 @@ def pool_row(call, pool):
             "clustername": None if zonal else pool.cluster.name, "scope": pool.scope, "state": pool.state,
             "ipaddress": "127.0.0.1", "path": pool.dir, "tags": ",".join(pool.tags), "istagarule": False,
             "hypervisor": "KVM" if zonal else pool.cluster.hypervisor, "provider": "DefaultPrimary", "managed": False,
-            "disksizetotal": pool.capacity_gib * GIB, "disksizeused": pool.used_gib * GIB, "disksizeallocated": allocated,
+            "disksizetotal": pool.capacity_gib * GIB, "disksizeused": pool.used_gib * GIB,
+            "disksizeallocated": allocated,
             "overprovisionfactor": "2.0", "storagecapabilities": {"VOLUME_SNAPSHOT_QUIESCEVM": "false"}}
 
 
@@ -175,7 +181,8 @@ def offered(call, offering):
 def service_offering_row(item):
     bounds = {"mincpunumber": item.min_cpus, "maxcpunumber": item.max_cpus, "minmemory": item.min_memory_mib,
               "maxmemory": item.max_memory_mib}
-    return {"id": item.id, "name": item.name, "displaytext": item.name, "iscustomized": item.custom, "state": item.state,
+    return {"id": item.id, "name": item.name, "displaytext": item.name, "iscustomized": item.custom,
+            "state": item.state,
             "cpunumber": None if item.custom else item.cpus, "cpuspeed": None if item.custom else item.mhz,
             "memory": None if item.custom else item.memory_mib, "storagetype": item.storage, "issystem": False,
             "storagetags": ",".join(item.tags) or None, "hosttags": ",".join(item.host_tags) or None,
@@ -200,11 +207,13 @@ def os_types(call):
 
 
 def os_categories(call):
-    return select([{"id": item.id, "name": item.name} for item in call.world.all("oscategory")], call.args, "id", "name")
+    return select([{"id": item.id, "name": item.name} for item in call.world.all("oscategory")], call.args, "id",
+                  "name")
 
 
 def mappings(call):
-    rows = [{"id": item.id, "hypervisor": item.hypervisor, "hypervisorversion": item.version, "ostypeid": item.ostype.id,
+    rows = [{"id": item.id, "hypervisor": item.hypervisor, "hypervisorversion": item.version,
+             "ostypeid": item.ostype.id,
              "osdisplayname": item.ostype.name, "osnameforhypervisor": item.name, "isuserdefined": "false"}
             for item in call.world.all("mapping")]
     return select(rows, call.args, "id", "ostypeid", "osdisplayname", "osnameforhypervisor", "hypervisor",

@@ -83,7 +83,8 @@ def checked_machine(call):
         raise refusal.invalid("unable to find a virtual machine with specified id", ("vmId", machine))
     owners.may_see(call.account, machine.owner)
     if machine.state not in ("Running", "Stopped"):
-        raise refusal.invalid(f"{machine.instancename} is not in a state in which its NICs can be changed: {machine.state}")
+        raise refusal.invalid(f"{machine.instancename} is not in a state in which its NICs can be changed: "
+                              f"{machine.state}")
     return machine
 
 

@@ -33,7 +33,8 @@ class Job:
     removed: bool = False           # found no more
 
     def row(self):
-        return {"jobid": self.id, "accountid": self.account.id, "userid": self.account.id, "cmd": self.command.java_class,
+        return {"jobid": self.id, "accountid": self.account.id, "userid": self.account.id,
+                "cmd": self.command.java_class,
                 "jobstatus": self.status, "jobprocstatus": 0, "jobresultcode": self.code,
                 "jobresulttype": None if self.status == RUNNING else "object", "jobresult": self.result,
                 "jobinstancetype": self.instance[0], "jobinstanceid": self.instance[1], "created": self.created,
@@ -107,7 +108,8 @@ class Jobs:
             return FAILED, error.in_job, {"errorcode": error.in_job, "errortext": error.text}
         except Exception as error:      # pylint: disable=broad-except
             traceback.print_exc()       # a mistake of the lab: whoever ended it sees it
-            return FAILED, refusal.INTERNAL, {"errorcode": refusal.INTERNAL, "errortext": f"the lab is wrong: {error!r}"}
+            return FAILED, refusal.INTERNAL, {"errorcode": refusal.INTERNAL,
+                                              "errortext": f"the lab is wrong: {error!r}"}
 
     @staticmethod
     def note_instance(job):

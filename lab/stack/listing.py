@@ -2,6 +2,8 @@
 
 from . import refusal
 
+UNLIMITED = -1      # a size of pages
+
 
 class Rows(list):
     """What a list command gives back; paging is not its business."""
@@ -36,16 +38,18 @@ def select(rows, args, *fields, **renamed):
 def page(rows, args, default_size):
     """(count of all, rows of the page), as the product cuts them."""
     number, size = args.get("page"), args.get("pagesize")
-    if size is not None and size > default_size:
+    if size is not None and size > default_size != UNLIMITED:
         raise refusal.parameter(f"The parameter pagesize exceeded its max value - {default_size}")
-    if size == -1:
+    if size == UNLIMITED:
         if number is not None:
             raise refusal.parameter("Can't specify page parameter when pagesize parameter is -1 (Unlimited)")
-        raise refusal.parameter(f"The parameter pagesize exceeded its max value - {default_size}")
+        if default_size != UNLIMITED:
+            raise refusal.parameter(f"The parameter pagesize exceeded its max value - {default_size}")
+        return len(rows), rows
     if (number is None) != (size is None):
         raise refusal.parameter("Both page and pagesize must be specified, or neither")
     if number is None:
-        return len(rows), rows[:default_size]
+        return len(rows), rows if default_size == UNLIMITED else rows[:default_size]
     if number < 1 or size < 1:
         raise refusal.parameter("The parameters page and pagesize must be positive")
     return len(rows), rows[(number - 1) * size:number * size]

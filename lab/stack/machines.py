@@ -58,7 +58,8 @@ def start(call):
         except image.ImageError as error:
             raise refusal.internal(f"Unable to start a VM [{machine.instancename}] due to [{error}].") from error
     file = call.world.domain_file(machine)
-    file.parent.mkdir(exist_ok=True)
+    for directory in (file.parent, call.world.directory / "nvram"):
+        directory.mkdir(exist_ok=True)
     file.write_text(text, encoding="utf-8")
     machine.state, machine.host, machine.last_host = "Running", host, host
     return machine
@@ -96,7 +97,8 @@ def expunge(call):
     machine, world = known(call), call.world
     owners.check_root(call.account)
     if machine.state != "Destroyed":
-        raise refusal.invalid(f"Please destroy vm with specified vmId before expunge: {machine.state}", ("vmId", machine))
+        raise refusal.invalid(f"Please destroy vm with specified vmId before expunge: {machine.state}",
+                              ("vmId", machine))
     let_go(world, machine)
     for item in world.volumes_of(machine):
         volumes.expunge(world, item)
@@ -123,7 +125,8 @@ def unmanage(call):
     owners.check_root(call.account)
     machine, world = known(call), call.world
     if machine.state not in ("Running", "Stopped"):
-        raise refusal.invalid(f"VM {machine.instancename} must be running or stopped to be unmanaged", ("vmId", machine))
+        raise refusal.invalid(f"VM {machine.instancename} must be running or stopped to be unmanaged",
+                              ("vmId", machine))
     host = machine.host or machine.last_host or call.args.get("hostid")
     if host is None and call.has("4.22.0"):
         raise refusal.runtime(f"Cannot find a host to keep the domain of {machine.instancename} on: it never ran")

@@ -1,7 +1,6 @@
 """Who owns what: accounts and projects that calls name, what a caller sees, and quotas."""
 
 from . import refusal
-from .site import LIMITS
 
 GIB = 1 << 30
 
@@ -81,7 +80,7 @@ def in_domain(args, owner):
 
 def used(world, owners):
     """What accounts use, by kind of resource, in the units of the limits."""
-    machines = [item for item in world.all("vm") if item.owner in owners]
+    machines = [item for item in world.all("vm") if item.owner in owners and item.state != "Destroyed"]
     volumes = [item for item in world.all("volume") if item.owner in owners]
     return {"user_vm": len(machines), "cpu": sum(item.cpus for item in machines),
             "memory": sum(item.memory_mib for item in machines), "volume": len(volumes),
@@ -93,14 +92,14 @@ def check_quota(world, owner, **wanted):
     for kind, amount in wanted.items():
         limit = owner.limits.get(kind, -1)
         if -1 < limit < used(world, [owner])[kind] + amount:
-            raise refusal.allocation(f"Maximum amount of resources of Type = '{kind}' for Account Name = {owner.name} in "
-                                     f"Domain Id = {owner.domain.id} has been exceeded.")
+            raise refusal.allocation(f"Maximum amount of resources of Type = '{kind}' for Account Name = {owner.name} "
+                                     f"in Domain Id = {owner.domain.id} has been exceeded.")
         for domain in world.all("domain"):
             limit = domain.limits.get(kind, -1)
             inside = [item for item in world.all("account") if domain.over(item.domain)]
             if domain.over(owner.domain) and -1 < limit < used(world, inside)[kind] + amount:
-                raise refusal.allocation(f"Maximum domain resource limits of Type = '{kind}' for Domain Id = {domain.id} "
-                                         "is exceeded: The resource limit has been reached.")
+                raise refusal.allocation(f"Maximum domain resource limits of Type = '{kind}' for Domain Id = "
+                                         f"{domain.id} is exceeded: The resource limit has been reached.")
 
 
 def quota_fields(world, holder, owners):
@@ -114,8 +113,3 @@ def quota_fields(world, holder, owners):
         fields[word + "total"] = amount
         fields[word + "available"] = "Unlimited" if limit < 0 else str(limit - amount)
     return fields
-
-
-def limits(holder, kinds=None):
-    return [(name, number, holder.limits.get(name, -1)) for name, number in LIMITS.items()
-            if kinds is None or name in kinds or number in kinds]

@@ -144,7 +144,7 @@ def read_long(_param, value, _find):
 
 def read_uuid(param, value, find):
     """The object itself; "-1", which stands for all projects, as it is."""
-    if value == "-1":
+    if value == "-1" and param.entity == "project":
         return value
     found = find(param.entity, value) if UUID.fullmatch(str(value)) else None
     if found is None:

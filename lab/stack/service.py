@@ -4,7 +4,8 @@ import json
 import threading
 import time
 
-from . import (agent, identity, importing, infrastructure, interfaces, listing, machines, owners, params, refusal, signing,
+from . import (agent, identity, importing, infrastructure, interfaces, listing, machines, owners, params, refusal,
+               signing,
                views, volumes)
 from .commands import COMMANDS
 
@@ -20,7 +21,8 @@ LISTS = {
     "listVirtualMachines": views.machines, "listVolumes": views.volumes, "listNics": views.nics,
     "listTags": identity.list_tags, "listVolumesForImport": agent.list_for_import,
     # Other hosts, and machines on them that nobody manages, are not in the lab.
-    "listVmsForImport": lambda call: [], "listUnmanagedInstances": lambda call: [], "listImportVmTasks": lambda call: [],
+    "listVmsForImport": lambda call: [], "listUnmanagedInstances": lambda call: [],
+    "listImportVmTasks": lambda call: [],
 }
 CHANGES = {
     "importVm": importing.import_vm, "importUnmanagedInstance": importing.import_unmanaged,
@@ -82,8 +84,8 @@ class Service:
         if "command" not in pairs:
             raise refusal.unauthorized()
         if command is None:
-            raise refusal.Refusal(refusal.UNSUPPORTED, f"The given command:{pairs['command']} does not exist or it is not "
-                                  "available for user")
+            raise refusal.Refusal(refusal.UNSUPPORTED, f"The given command:{pairs['command']} does not exist or it is "
+                                  "not available for user")
         enforced = self.world.setting("enforce.post.requests.and.timestamps") == "true"
         if enforced and method != "POST" and not command.reads:
             raise refusal.Refusal(400, f"State changing command {command.name} needs to be sent using POST request")
@@ -91,8 +93,8 @@ class Service:
         self.calls[command.name] = self.calls.get(command.name, 0) + 1
         self.check_rate(account)
         if command.root and not account.admin:
-            raise refusal.unauthorized(f"The API [{command.name}] does not exist or is not available for the account for "
-                                       f"user with id:{account.id}")
+            raise refusal.unauthorized(f"The API [{command.name}] does not exist or is not available for the account "
+                                       f"for user with id:{account.id}")
         if "code" in rule:
             raise refusal.Refusal(rule["code"], rule.get("text", "the lab was told to"))
         params.check_characters(pairs)

@@ -30,8 +30,8 @@ def import_volume(call):
     if offering.custom:
         check_size(world, size // GIB)
     if not tags_fit(offering.tags, pool):
-        raise refusal.runtime(f"Disk offering: {offering.name} storage tags are not compatible with selected storage pool: "
-                              f"{pool.name}")
+        raise refusal.runtime(f"Disk offering: {offering.name} storage tags are not compatible with selected storage "
+                              f"pool: {pool.name}")
     importing.check_storage_limits(call, owner, size)
     form = "RAW" if pool.type == "RBD" and call.has("main") else "QCOW2"
     return world.add("volume", Volume(fresh_id(), world.next_number(), args.get("name", "").strip() or path, "DATADISK",

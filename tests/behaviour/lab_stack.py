@@ -97,7 +97,8 @@ def lab(directory, site, *options):
 
 def signed(params, secret):
     """The signature as the manual says it: written down here once more, so that the lab cannot be its own judge."""
-    pairs = [name + "=" + urllib.parse.quote(value, safe="*").replace("~", "%7E") for name, value in sorted(params.items())]
+    pairs = [name + "=" + urllib.parse.quote(value, safe="*").replace("~", "%7E")
+             for name, value in sorted(params.items())]
     text = "&".join(pairs).lower()
     return base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()).decode()
 

@@ -103,8 +103,8 @@ def test_reads_the_same_moments_as_the_product(client, moment, good):
     assert query(client, params)[0] == 200
 
 
-@pytest.mark.parametrize("change", ({"signature": "DekrrmyKr0EVA4Rp2p4ux5XT5bI="}, {"apiKey": "nobody"}, {"apiKey": None},
-                                    {"signature": None}))
+@pytest.mark.parametrize("change", ({"signature": "DekrrmyKr0EVA4Rp2p4ux5XT5bI="}, {"apiKey": "nobody"},
+                                    {"apiKey": None}, {"signature": None}))
 def test_does_not_say_why_it_knows_nobody(client, change):
     params = client.params("listZones")
     words = dict(params, signature=signed(params, client.secret))
@@ -122,7 +122,8 @@ def test_knows_no_disabled_user(shared):
 
 
 def test_names_of_a_signed_call_may_be_written_as_one_likes(client):
-    params = {"command": "listZones", "response": "json", "APIKEY": client.key, "SIGNATUREVERSION": "3", "Expires": soon()}
+    params = {"command": "listZones", "response": "json", "APIKEY": client.key, "SIGNATUREVERSION": "3",
+              "Expires": soon()}
     assert query(client, params)[0] == 200
 
 
@@ -145,7 +146,8 @@ def test_merges_query_and_body_as_the_product(client):
     params = client.params("listZones", name="zone1")
     signature = urllib.parse.quote(signed(params, client.secret), safe="")
     rest = urllib.parse.urlencode({key: value for key, value in params.items() if key not in ("name", "response")})
-    status, _, body = client.raw("POST", f"name=other&response=xml&alone&name=zone1&response=json&signature={signature}",
+    status, _, body = client.raw("POST",
+                                 f"name=other&response=xml&alone&name=zone1&response=json&signature={signature}",
                                  f"{rest}&response=body&command=listHosts",
                                  {"Content-Type": "application/x-www-form-urlencoded; charset=UTF-8"})
     assert status == 200 and json.loads(body)["listzonesresponse"]["count"] == 1
@@ -180,7 +182,8 @@ def test_too_large_and_undecodable_requests(client):
 def test_proves_who_it_is_with_a_ca_of_its_own(shared):
     client = shared.client()
     with pytest.raises(ssl.SSLCertVerificationError):
-        client.facts = dict(shared.facts, ca=ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt")
+        client.facts = dict(shared.facts,
+                            ca=ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt")
         client.call("listZones")
 
 
@@ -210,7 +213,7 @@ def test_missing_and_wrong_parameters(client, shared):
     assert caught.value.body == {"importvmresponse": {
         "uuidList": [], "errorcode": 431, "cserrorcode": 9999,
         "errortext": "Unable to execute API command importvm due to missing parameter hypervisor"}}
-    for value in (shared.ids["host"]["kvm1"], "1", "9" * 36, shared.ids["zone"]["zone1"].upper()):
+    for value in (shared.ids["host"]["kvm1"], "1", "-1", "9" * 36, shared.ids["zone"]["zone1"].upper()):
         with refused(431, f"Invalid parameter id value={value} due to"):
             client.call("listZones", id=value)
     with refused(431, "Value greater than max allowed length 255 for param: name"):
@@ -242,9 +245,17 @@ def test_pages(client):
     assert names == SITE["pools"] and all(page["count"] == 7 for page in pages[:3])
     whole = client.call("listStoragePools")
     assert whole["count"] == 7 and len(whole["storagepool"]) == 5      # the size of a page of this site
-    for args in ({"page": 1}, {"pagesize": 3}, {"page": 1, "pagesize": 6}, {"pagesize": -1}, {"page": 0, "pagesize": 1}):
+    for args in ({"page": 1}, {"pagesize": 3}, {"page": 1, "pagesize": 6}, {"pagesize": -1},
+                 {"page": 0, "pagesize": 1}):
         with refused(431, "page"):
             client.call("listStoragePools", **args)
+
+
+def test_pages_without_end(tmp_path):
+    with lab_stack.lab(tmp_path, dict(SITE, settings={"default.page.size": "-1"})) as lab:
+        client = lab.client()
+        assert [len(client.rows("listStoragePools", **args)) for args in ({}, {"pagesize": -1})] == [7, 7]
+        assert len(client.rows("listStoragePools", page=2, pagesize=5)) == 2
 
 
 def test_a_user_who_is_no_root_admin(shared):

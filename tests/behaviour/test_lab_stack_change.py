@@ -115,7 +115,8 @@ def test_forgets_or_deletes(lab, client, machine):
 
 
 def add(lab, client, machine, network, **args):
-    made = client.job("addNicToVirtualMachine", virtualmachineid=machine["id"], networkid=lab.ids["network"][network], **args)
+    made = client.job("addNicToVirtualMachine", virtualmachineid=machine["id"], networkid=lab.ids["network"][network],
+                      **args)
     return made["virtualmachine"]["nic"][-1]
 
 
@@ -204,6 +205,11 @@ def test_expunging_deletes_the_file(lab, client, machine):
     assert state["machines"] == {} and state["files"]["nfs1"] == ["a.qcow2"]
     assert [(item["path"], item["machine"]) for item in state["volumes"].values()] == [("a.qcow2", None)]
     assert client.rows("listVirtualMachines", id=machine["id"]) == []
+    with pytest.raises(lab_stack.Refused) as caught:
+        client.call("updateVirtualMachine", id=machine["id"], displayname="gone")
+    answer = caught.value.body["updatevirtualmachineresponse"]
+    assert (answer["errorcode"], answer["cserrorcode"]) == (431, 4350)
+    assert answer["uuidList"] == [{"uuid": machine["id"], "description": "vmId"}]
 
 
 def test_destroyed_is_not_gone(lab, client, machine):
@@ -262,11 +268,14 @@ RULES = (   # release, OS, details, (machine, root bus, data bus, model of the i
      ("q35", "virtio", "virtio", "virtio")),
     ("4.22.1", "Windows Server 2022 (64-bit)", {"UEFI": "SECURE", "rootDiskController": "virtio"},
      ("q35", "sata", "sata", "e1000")),
-    ("4.22.1", "Windows Server 2022 (64-bit)", {"UEFI": "LEGACY", "rootDiskController": "scsi", "dataDiskController": "sata"},
+    ("4.22.1", "Windows Server 2022 (64-bit)", {"UEFI": "LEGACY", "rootDiskController": "scsi",
+                                                "dataDiskController": "sata"},
      ("q35", "scsi", "scsi", "e1000")),
-    ("4.22.1", "Windows 10 (64-bit)", {"UEFI": "SECURE", "rootDiskController": "virtio", "skip.force.disk.controller": "true"},
+    ("4.22.1", "Windows 10 (64-bit)", {"UEFI": "SECURE", "rootDiskController": "virtio",
+                                       "skip.force.disk.controller": "true"},
      ("q35", "virtio", "virtio", "e1000")),
-    ("4.22.0", "Windows 10 (64-bit)", {"UEFI": "SECURE", "rootDiskController": "virtio", "skip.force.disk.controller": "true"},
+    ("4.22.0", "Windows 10 (64-bit)", {"UEFI": "SECURE", "rootDiskController": "virtio",
+                                       "skip.force.disk.controller": "true"},
      ("q35", "sata", "sata", "e1000")))
 
 
@@ -283,7 +292,8 @@ def test_controllers_follow_the_rules(tmp_path, release, system, details, wanted
         subprocess.run(["virt-xml-validate", path, "domain"], check=True, stdout=subprocess.DEVNULL)
         domain = ET.parse(path)
         root, data = (disk.find("target").get("bus") for disk in domain.iter("disk"))
-        assert (domain.find("os/type").get("machine"), root, data, domain.find(".//interface/model").get("type")) == wanted
+        assert (domain.find("os/type").get("machine"), root, data,
+                domain.find(".//interface/model").get("type")) == wanted
         loader = domain.find("os/loader")
         assert (loader is not None) == ("UEFI" in details)
         assert loader is None or loader.get("secure") == ("yes" if details["UEFI"] == "SECURE" else "no")
@@ -319,7 +329,8 @@ def test_does_not_start_what_does_not_open(lab, client, machine, spoil):
             file.write(b"none" if spoil == "raw" else b"\2")
     with refused(530, "Unable to start a VM"):
         client.job("startVirtualMachine", id=machine["id"])
-    assert lab.state()["machines"]["web01"] == dict(lab.state()["machines"]["web01"], state="Stopped", host=None, domain=None)
+    assert lab.state()["machines"]["web01"] == dict(lab.state()["machines"]["web01"], state="Stopped", host=None,
+                                                    domain=None)
 
 
 def test_a_raw_file_is_taken_and_does_not_start(lab, client, machine):

@@ -85,7 +85,8 @@ def test_adopts_an_image(lab, client):
     ({"serviceofferingid": "gone"}, 530, "not active"),
     ({"storageid": "full", "diskpath": "f.qcow2"}, 530, "Suitable deployment destination not found"),
     ({"storageid": "down"}, 530, "Suitable deployment destination not found"),
-    ({"storageid": "rbd"}, 530, "Disk not found or is invalid"), ({"storageid": "san"}, 530, "Disk not found or is invalid"),
+    ({"storageid": "rbd"}, 530, "Disk not found or is invalid"),
+    ({"storageid": "san"}, 530, "Disk not found or is invalid"),
     ({"importsource": "vmware"}, 431, "Please set all the information for a vCenter"),
     ({"importsource": "external"}, 530, "not found on the source")))
 def test_refuses_and_leaves_no_record(lab, client, change, code, text):
@@ -165,6 +166,11 @@ def test_quotas(lab, client):
         client.job("importVolume", path="4.qcow2", **data)
     (row,) = client.rows("listAccounts", name="acme")
     assert (row["vmavailable"], row["volumeavailable"], row["primarystorageavailable"]) == ("0", "0", "1")
+    limits = {row["resourcetypename"]: row["max"] for row in client.rows("listResourceLimits", account="acme",
+                                                                         domainid=lab.ids["domain"]["/acme"])}
+    assert (limits["user_vm"], limits["volume"], limits["cpu"]) == (1, 2, -1)
+    client.job("destroyVirtualMachine", id=client.rows("listVirtualMachines", listall=True)[0]["id"])
+    assert client.rows("listAccounts", name="acme")[0]["vmavailable"] == "1"
 
 
 def test_addresses_are_given_out_until_there_are_none(lab, client):
@@ -218,7 +224,8 @@ def test_looks_deeper_where_the_name_says_qcow2(lab, client):
     assert client.adopt(lab, "b")
 
 
-@pytest.mark.parametrize("name, setting, good", (("4.19", None, True), ("4.22.0", None, False), ("4.22.1", "false", False),
+@pytest.mark.parametrize("name, setting, good", (("4.19", None, True), ("4.22.0", None, False),
+                                                 ("4.22.1", "false", False),
                                                  ("4.22.1", "true", True)))
 def test_backing_files_follow_the_release(tmp_path, name, setting, good):
     with release(tmp_path, name) as lab:
@@ -260,7 +267,8 @@ def test_sees_the_locks_that_qemu_takes(lab, client):
 
 
 @pytest.mark.parametrize("name, pool, form, vm, data", (
-    ("4.22.0", "gfs", "qcow2", False, False), ("4.22.1", "gfs", "qcow2", True, True), ("4.19", "nfs1", "qcow2", True, True),
+    ("4.22.0", "gfs", "qcow2", False, False), ("4.22.1", "gfs", "qcow2", True, True),
+    ("4.19", "nfs1", "qcow2", True, True),
     ("4.22.1", "rbd", "raw", False, True), ("main", "rbd", "raw", True, True), ("main", "rbd", "qcow2", False, False),
     ("main", "san", "raw", False, False), ("main", "nfs1", "vmdk", False, False)))
 def test_pools_follow_the_release(tmp_path, name, pool, form, vm, data):
@@ -318,8 +326,10 @@ def test_imports_a_volume(lab, client):
 @pytest.mark.parametrize("change, text", (
     ({"path": "none.qcow2"}, "Cannot find volume on storage pool"), ({"path": "x/a.qcow2"}, "Expected volume path"),
     ({"path": "small.qcow2"}, "out of allowed range"), ({"path": "large.qcow2"}, "out of allowed range"),
-    ({"path": "a.qcow2", "storageid": "down"}, "is in maintenance"), ({"path": "a.qcow2", "account": "acme"}, "must be"),
-    ({"diskofferingid": "fast"}, "storage tags are not compatible"), ({"diskofferingid": "near"}, "should use shared storage"),
+    ({"path": "a.qcow2", "storageid": "down"}, "is in maintenance"),
+    ({"path": "a.qcow2", "account": "acme"}, "must be"),
+    ({"diskofferingid": "fast"}, "storage tags are not compatible"),
+    ({"diskofferingid": "near"}, "should use shared storage"),
     ({"diskofferingid": "crypt"}, "should not support volume encryption"), ({"path": "x.vmdk"}, "unsupported")))
 def test_refuses_a_volume(lab, client, change, text):
     lab.image("a.qcow2")

@@ -91,7 +91,8 @@ def test_a_job_that_is_done_says_what_came_of_it(lab, client):
     with refused(530, "Disk image is already in use"):
         client.wait(again)
     answer = client.call("queryAsyncJobResult", jobid=again)
-    assert (answer["jobstatus"], answer["jobresultcode"], set(answer["jobresult"])) == (2, 530, {"errorcode", "errortext"})
+    assert (answer["jobstatus"], answer["jobresultcode"], set(answer["jobresult"])) == (
+        2, 530, {"errorcode", "errortext"})
 
 
 def test_jobs_belong_to_whom_started_them(lab, client):
@@ -235,7 +236,8 @@ def test_answers_in_chunks_late_or_by_somebody_else(lab, client):
     params = client.params("listHosts")
     words = dict(params, signature=signed(params, client.secret))
     status, headers, body = client.raw("GET", urllib.parse.urlencode(words))
-    assert status == 200 and headers["Transfer-Encoding"] == "chunked" and json.loads(body)["listhostsresponse"]["count"] == 1
+    assert status == 200 and headers["Transfer-Encoding"] == "chunked"
+    assert json.loads(body)["listhostsresponse"]["count"] == 1
     with pytest.raises(ValueError):     # a page for people
         client.rows("listZones")
     lab.add(call="listPods", delay_ms=5000)
@@ -255,7 +257,8 @@ def test_maintenance(lab, client):
     assert client.rows("listZones")
 
 
-@pytest.mark.parametrize("rule", ({"call": "listNothing"}, {"job": "listZones", "code": 1}, {"call": "*", "action": "hang"},
+@pytest.mark.parametrize("rule", ({"call": "listNothing"}, {"job": "listZones", "code": 1},
+                                  {"call": "*", "action": "hang"},
                                   {"call": "*", "job": "*"}, {"call": "*", "when": 1}, {"call": "*", "nth": "1"},
                                   {"job": "*", "status": 502}))
 def test_a_rule_that_would_test_nothing_is_refused(lab, rule):
@@ -294,7 +297,8 @@ def test_a_foreign_client_migrates(tmp_path, method):
         lab.image("b.qcow2")
         pool, whole = ids["pool"]["nfs1"], {"fetch_result": True}
         made = foreign(
-            lab, method, ("listZones", {}, {"fetch_list": True}), ("listVolumesForImport", {"storageid": pool}, {"fetch_list": True}),
+            lab, method, ("listZones", {}, {"fetch_list": True}),
+            ("listVolumesForImport", {"storageid": pool}, {"fetch_list": True}),
             ("importVm", {"zoneid": ids["zone"]["zone1"], "clusterid": ids["cluster"]["cluster1"], "hypervisor": "KVM",
                           "importsource": "shared", "storageid": pool, "diskpath": "a.qcow2", "name": "web01",
                           "networkid": ids["network"]["net1"], "displayname": "Web 01 (QA) * b+c/d \u00e9",
