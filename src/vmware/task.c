@@ -14,6 +14,7 @@ struct waiting {
     const char *what;
     const struct vmware_task_watch *watch;
     unsigned percent;
+    bool ended;
     char result[VMWARE_MOREF_MAX];
 };
 
@@ -33,6 +34,7 @@ look(const struct object *task, void *arg, struct err *err)
     struct waiting *waiting = arg;
     struct vmware_session *session = waiting->session;
     const char *state = object_text(task, "info.state");
+    waiting->ended = state && (strcmp(state, "success") == 0 || strcmp(state, "error") == 0);
     if (state && strcmp(state, "success") == 0) {
         const char *result = object_text(task, "info.result");
         if (!moref_take(waiting->result, result))
@@ -68,8 +70,12 @@ vmware_task_wait(struct vmware_session *session, const char *task, const char *w
         .look = look,
         .arg = &waiting,
     };
-    if (property_watch(session, &spec, err) < 0)
+    if (property_watch(session, &spec, err) < 0) {
+        /* That the task could not be watched says nothing of the task. */
+        if (!waiting.ended && !fault_is_transient(&session->fault))
+            session->fault = (struct fault){ .type = "" };
         return -1;
+    }
     if (ret_result)
         memcpy(ret_result, waiting.result, VMWARE_MOREF_MAX);
     return 0;

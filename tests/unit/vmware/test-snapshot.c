@@ -76,6 +76,13 @@ teardown(void **state)
                                        "</localizedMessage></val></propSet>")),                    \
     }
 
+#define TASK_RUNS(percent)                                                                         \
+    {                                                                                              \
+        .expect = { "<obj type=\"Task\">task-1</obj>" }, .status = 200,                            \
+        .body = PROPERTIES(                                                                        \
+            OBJECT("Task", "task-1", SET("info.state", "running") SET("info.progress", percent))), \
+    }
+
 static int
 create(enum vmware_quiesce quiesce)
 {
@@ -169,6 +176,38 @@ a_lost_answer_makes_no_second_one(void **state)
 #define RECENT                                                                                     \
     TREE_MORE("", "<propSet><name>recentTask</name><val><ManagedObjectReference type=\"Task\">"    \
                   "task-5</ManagedObjectReference></val></propSet>")
+
+static void
+one_that_could_not_be_watched_is_looked_for(void **state)
+{
+    (void)state;
+    static const struct exchange denied[] = {
+        NONE,
+        CREATE("false"),
+        TASK_RUNS("0"),
+        { .expect = { "<CreateFilter " },
+          .status = 500,
+          .body = FAULT("NoPermission", "no", "<privilegeId>System.View</privilegeId>") },
+        TREE(ROOT("s-1", "vmferry-7", "")),
+    };
+    PLAY(denied);
+    assert_int_equal(create(VMWARE_QUIESCE_NO), 0);
+    double_done();
+    assert_string_equal(made.moref, "s-1");
+    static const struct exchange nowhere[] = {
+        NONE,
+        CREATE("false"),
+        TASK_RUNS("0"),
+        { .expect = { "<CreateFilter " },
+          .status = 500,
+          .body = FAULT("NoPermission", "no", "<privilegeId>System.View</privilegeId>") },
+        NONE,
+    };
+    PLAY(nowhere);
+    assert_int_equal(create(VMWARE_QUIESCE_NO), -1);
+    double_done();
+    assert_string_equal(vmware_last_fault(session), "");
+}
 
 static void
 one_that_is_being_made_is_waited_for(void **state)
@@ -343,13 +382,6 @@ ours_are_found_in_the_tree(void **state)
 
 /* ---- waiting and power ---- */
 
-#define TASK_RUNS(percent)                                                                         \
-    {                                                                                              \
-        .expect = { "<obj type=\"Task\">task-1</obj>" }, .status = 200,                            \
-        .body = PROPERTIES(                                                                        \
-            OBJECT("Task", "task-1", SET("info.state", "running") SET("info.progress", percent))), \
-    }
-
 static void
 note_percent(unsigned percent, void *arg)
 {
@@ -521,6 +553,7 @@ main(void)
         TEST(one_that_is_there_is_taken),
         TEST(a_guest_that_cannot_be_quiesced),
         TEST(a_lost_answer_makes_no_second_one),
+        TEST(one_that_could_not_be_watched_is_looked_for),
         TEST(one_that_is_being_made_is_waited_for),
         TEST(nothing_is_made_while_it_is_not_known_what_is_being_made),
         TEST(another_task_is_waited_for),
