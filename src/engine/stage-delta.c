@@ -36,14 +36,15 @@ run(struct migration *m, struct err *err)
         if (is_ripe(m))
             return 0;
         left = left_s(m, clock_wall_s());
-    } else if (!json_object_get(m->state.json, NEXT_AT) &&
+    } else if (json_get_int(m->state.json, NEXT_AT, INT64_MAX) > now + left &&
                state_put(&m->state, NEXT_AT, json_integer(now + left), err) < 0) {
         return -1;
     }
     return migration_wait(m, left, "the next round is due in %" PRId64 " s", left);
 }
 
-/* Until the next round. A clock that was set back must not make it wait for years. */
+/* Until the next round. A clock that was set back must not make it wait for years; run() then notes
+ * the moment anew. */
 static int64_t
 left_s(const struct migration *m, int64_t now)
 {

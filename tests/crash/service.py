@@ -120,7 +120,7 @@ class Service(Scene):
         self.wrote = 0              # after so many rounds of changes
         self.cut_over = False       # it was asked for
 
-    def new_daemon(self, transport, warm):
+    def new_daemon(self, transport, verify, warm):
         return None
 
     # The daemon.
