@@ -18,7 +18,7 @@
 static int switch_off(struct migration *m, const struct live_machine *machine, bool force,
                       struct err *err);
 static int note_begin(struct migration *m, const struct live_machine *machine, struct err *err);
-static int note_off(struct migration *m, struct err *err);
+static int note_off(struct migration *m, int64_t shutdown_s, struct err *err);
 static json_t *ops_of_back(const struct migration *m);
 
 bool
@@ -82,7 +82,7 @@ cutover_switch_off(struct migration *m, struct err *err)
         return -1;
     live->machine(m->source, &machine);
     if (machine.power == LIVE_OFF)
-        return note_off(m, err);
+        return note_off(m, -1, err);
     if (machine.power == LIVE_SUSPENDED)
         return err_set(err, ERR_CONFLICT,
                        "%s: is suspended, and its disks are those of a guest in full run: resume "
@@ -104,13 +104,15 @@ switch_off(struct migration *m, const struct live_machine *machine, bool force, 
 {
     const struct live_ops *live = m->source->live;
     struct err why = ERR_INIT;
+    bool again = cutover_is_begun(m);
     if (note_begin(m, machine, err) < 0)
         return -1;
+    int64_t begun_ns = clock_now_ns();
     if (!force) {
         migration_say(m, "Shutting down %s", machine->name);
         int r = live->shut_down(m->source, &why);
         if (r == 0)
-            return note_off(m, err);
+            return note_off(m, again ? -1 : (clock_now_ns() - begun_ns) / NS_PER_S, err);
         if (why.kind != ERR_UNAVAILABLE) {
             *err = why;
             return -1;
@@ -121,7 +123,7 @@ switch_off(struct migration *m, const struct live_machine *machine, bool force, 
     migration_say(m, "Powering off %s", machine->name);
     if (live->power_off(m->source, err) < 0)
         return -1;
-    return note_off(m, err);
+    return note_off(m, again ? -1 : (clock_now_ns() - begun_ns) / NS_PER_S, err);
 }
 
 static int
@@ -138,19 +140,23 @@ note_begin(struct migration *m, const struct live_machine *machine, struct err *
     return state_apply(&m->state, ENGINE_BEGIN, "power-off", ops, err);
 }
 
-/* It is off: by us, when we had begun, or by somebody else. */
+/* It is off: by us, when we had begun, or by somebody else. shutdown_s: -1: nobody has seen all of
+ * it. */
 static int
-note_off(struct migration *m, struct err *err)
+note_off(struct migration *m, int64_t shutdown_s, struct err *err)
 {
     const json_t *cut = json_object_get(m->state.json, CUTOVER_STATE);
     if (!cut || json_object_get(cut, "off_at"))
         return 0;
-    json_int_t now = clock_wall_s(), begun = (json_int_t)json_get_int(cut, "begun_at", now);
     auto_json json_t *off = json_deep_copy(cut);
-    json_object_set_new(off, "off_at", json_integer(now));
-    json_t *ops = json_pack("[o, o, o]", op_put(CUTOVER_STATE, TAKE_PTR(off)),
-                            op_put(CUTOVER_SHUTDOWN_S, json_integer(now - begun)),
+    json_object_set_new(off, "off_at", json_integer(clock_wall_s()));
+    json_t *ops = json_pack("[o, o]", op_put(CUTOVER_STATE, TAKE_PTR(off)),
                             op_object("power-off", POWER_OBJECT, "made", NULL));
+    if (shutdown_s >= 0 &&
+        json_array_append_new(ops, op_put(CUTOVER_SHUTDOWN_S, json_integer(shutdown_s))) < 0) {
+        json_decref(ops);
+        ops = NULL;
+    }
     return state_apply(&m->state, ENGINE_DONE, "power-off", ops, err);
 }
 
