@@ -84,12 +84,20 @@ take_back(struct migration *m, struct err *err)
                 why.text);
 }
 
+/* A conflict before the first byte: a name that is taken, another migration's folder. Somebody
+ * waits to be told, and time does not mend it. */
+static bool
+is_of_what_was_asked(const struct migration *m, const struct err *err)
+{
+    return err->kind == ERR_CONFLICT && m->stage == 0 && !migration_has_copies(m);
+}
+
 static void
 settle_warm(struct migration *m, struct err *err)
 {
     struct err failed = ERR_INIT;
     const struct engine_wishes *wishes = migration_wishes(m);
-    m->retry = settle_is_worth_a_retry(err->kind, m->job->attempt);
+    m->retry = settle_is_worth_a_retry(err->kind, m->job->attempt) && !is_of_what_was_asked(m, err);
     bool stopped = err->kind == ERR_CANCELLED && !wishes->cancel;
     if (cutover_is_begun(m) && !m->retry && !stopped)
         take_back(m, err);

@@ -242,6 +242,18 @@ def change_ids(value):
     return [value] if isinstance(value, str) and "/" in value and value.rpartition("/")[2].isdigit() else []
 
 
+def test_a_name_that_is_taken_is_said_at_once(world):
+    """Nothing was copied yet, and waiting does not help; when it is free, the same migration goes on."""
+    scene = world.take()
+    (scene.out / f"{scene.name}-sdb").write_text("of somebody else")
+    ended = scene.daemon.run()
+    assert ended.outcome == "fail" and f"{scene.name}-sdb: exists already" in ended.result["error"]["text"], ended
+    assert names_in(scene.out) == [f"{scene.name}-sdb"]
+    scene.is_clean()
+    (scene.out / f"{scene.name}-sdb").unlink()
+    scene.is_done(scene.migrate(rounds=1))
+
+
 # ---- the cutover ----
 
 @pytest.mark.parametrize("wish", ["finalize", "finalize_now"])
