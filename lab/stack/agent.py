@@ -124,6 +124,5 @@ def list_for_import(call):
     found = volumes_on(call, pool, call.args.get("path"), call.args.get("keyword"))
     return [{"name": item.name, "path": item.name, "fullpath": item.full_path, "format": item.format,
              "size": item.image.size, "virtualsize": item.image.virtual_size, "storageid": pool.id,
-             "storage": pool.name,
-             "storagetype": pool.type, "details": item.details()} for item in found
+             "storage": pool.name, "storagetype": pool.type, "details": item.details()} for item in found
             if not call.world.volume_at(pool, item.name) and item.name not in pool.templates]

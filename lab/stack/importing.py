@@ -64,9 +64,8 @@ def adopt(call, source):
     check_limits(call, owner, cpus, memory)
     deploy.plan_import(call, source, offering, pool, cpus * mhz, memory)
     machine = Machine(fresh_id(), world.next_number(), name, args.get("displayname", args["name"]), owner,
-                      args["zoneid"],
-                      offering, world.dummy_ostype(), args.get("templateid", world.dummy), cpus, mhz, memory,
-                      dict(details), created=now())
+                      args["zoneid"], offering, world.dummy_ostype(), args.get("templateid", world.dummy), cpus, mhz,
+                      memory, dict(details), created=now())
     nic = interfaces.make(world, network, first=True)
     found = agent.check_volume(call, pool, args["diskpath"])
     check_storage_limits(call, owner, found.image.virtual_size)
@@ -86,9 +85,8 @@ def host_name(args):
     name = args.get("hostname", args["name"])
     if not LABEL.fullmatch(name):
         raise refusal.parameter("Invalid VM hostname. VM hostname can contain ASCII letters 'a' through 'z', the "
-                                "digits "
-                                "'0' through '9', and the hyphen ('-'), must be between 1 and 63 characters long, and "
-                                "can't start or end with \"-\" and can't start with digit")
+                                "digits '0' through '9', and the hyphen ('-'), must be between 1 and 63 characters "
+                                "long, and can't start or end with \"-\" and can't start with digit")
     return name
 
 

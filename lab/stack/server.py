@@ -1,6 +1,7 @@
 """The HTTP or HTTPS server of /client/api. A thread for each connection, kept alive."""
 
 import http.server
+import re
 import socket
 import socketserver
 import ssl
@@ -18,6 +19,7 @@ PATH = "/client/api"
 FORM = "application/x-www-form-urlencoded"
 XML = ('<?xml version="1.0" encoding="UTF-8"?><errorresponse><errorcode>501</errorcode><errortext>the lab answers with '
        "response=json only</errortext></errorresponse>").encode()
+BARE = re.compile(r"[\x00-\x1f]")      # what no header may have
 CHUNK = 512
 DISCARD = 1 << 20
 
@@ -165,7 +167,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status, "OK" if status == 200 else "Error")
         self.send_header("Content-Type", kind)
         if description is not None:
-            self.send_header("X-Description", description.replace("\n", " ").encode().decode("latin-1"))
+            self.send_header("X-Description", BARE.sub(" ", description).encode().decode("latin-1"))
         if action == "chunked":
             self.send_header("Transfer-Encoding", "chunked")
         else:

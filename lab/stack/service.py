@@ -1,12 +1,12 @@
 """A call's way from its parameters to its answer: who calls, what they may, what is done, and the envelope."""
 
 import json
+import re
 import threading
 import time
 
 from . import (agent, identity, importing, infrastructure, interfaces, listing, machines, owners, params, refusal,
-               signing,
-               views, volumes)
+               signing, views, volumes)
 from .commands import COMMANDS
 
 LISTS = {
@@ -163,4 +163,7 @@ class Service:
 
 
 def json_of(answer):
-    return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
+    """The bytes of an answer. Like the product it turns escapes of the form \\uXXXX back into what they stand for once
+    all is written, without a look at where they are: control characters stand bare in strings."""
+    text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
+    return re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), text).encode(errors="replace")

@@ -238,6 +238,18 @@ def test_an_empty_list_is_nothing(client):
     assert client.call("listVolumes") == {}
 
 
+def test_control_characters_stand_bare_in_an_answer(tmp_path):
+    name = "a\x01b"
+    with lab_stack.lab(tmp_path, {"networks": [name]}, "--plain") as lab:
+        client = lab.client()
+        status, body = query(client, client.params("listNetworks"))
+        assert status == 200 and b"a\x01b" in body
+        assert json.loads(body, strict=False)["listnetworksresponse"]["network"][0]["name"] == name
+        status, headers, body = client.raw("GET", urllib.parse.urlencode(
+            {"command": "a\r\nX-Other: 1", "response": "json"}))
+        assert status == 432 and "X-Other" not in headers and "a  X-Other: 1" in headers["X-Description"]
+
+
 def test_pages(client):
     pages = [client.call("listStoragePools", page=number, pagesize=3) for number in (1, 2, 3, 4)]
     assert [len(page.get("storagepool", ())) for page in pages] == [3, 3, 1, 0] and pages[3]["count"] == 7

@@ -316,6 +316,19 @@ def test_starts_where_there_is_room_and_firmware(lab, client):
     assert lab.state()["machines"]["web02"]["state"] == "Stopped"
 
 
+def test_a_host_fills_up(lab, client):
+    made = []
+    for name in ("a", "b", "c"):
+        lab.image(name, pool="other")
+        made.append(client.adopt(lab, name, name, storageid=lab.ids["pool"]["other"]))
+    for machine in made[:2]:
+        started(lab, client, machine)           # 512 MiB each, of 1024
+    with refused(533, "Unable to create a deployment"):
+        client.job("startVirtualMachine", id=made[2]["id"])
+    client.job("stopVirtualMachine", id=made[0]["id"])
+    started(lab, client, made[2])
+
+
 @pytest.mark.parametrize("spoil", ("gone", "raw", "cut", "corrupt"))
 def test_does_not_start_what_does_not_open(lab, client, machine, spoil):
     path = f"{lab.facts['pools']['nfs1']}/root.qcow2"

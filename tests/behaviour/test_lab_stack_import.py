@@ -152,9 +152,11 @@ def test_belongs_to_whom_it_is_told(lab, client):
 
 
 def test_quotas(lab, client):
-    for number, size in enumerate((3, 1, 4, 1, 1)):
+    for number, size in enumerate((3, 1, 4, 1, 1, 6)):
         lab.image(f"{number}.qcow2", size * GIB)
     owner = {"account": "acme", "domainid": lab.ids["domain"]["/acme"]}
+    with refused(530, "'primary_storage'"):
+        client.adopt(lab, "5.qcow2", **owner)
     client.adopt(lab, "0.qcow2", **owner)
     with refused(530, "VM resource allocation error for account"):
         client.adopt(lab, "1.qcow2", "web02", **owner)

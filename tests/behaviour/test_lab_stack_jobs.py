@@ -152,6 +152,18 @@ def test_a_restart_may_tell_what_it_lost(lab, client):
     assert machines(lab) == [] and client.adopt(lab, "a.qcow2")
 
 
+def test_what_a_restart_lost_is_not_done_later(lab, client):
+    for name in ("a.qcow2", "b.qcow2"):
+        lab.image(name)
+    lab.add(job="importVm", delay_ms=500)
+    lab.add(job="importVm", nth=2, delay_ms=1500)
+    submit(lab, client)
+    wait_for(lambda: lab.fault("list")["rules"][0]["fired"])
+    lab.event("restart")
+    client.adopt(lab, "b.qcow2", "web02")       # takes longer than the lost one would have
+    assert machines(lab) == ["web02"]
+
+
 def test_a_restart_ends_connections(lab):
     connection = http.client.HTTPConnection("127.0.0.1", lab.facts["port"], timeout=20)
     connection.request("GET", "/client/other")
