@@ -27,6 +27,7 @@
 /* Marks are set and, but for a cutover that is taken back, stay. */
 #define STATE_VERIFIED "verified"     /* the manifest matched */
 #define STATE_COPIED "copied"         /* all disks; the source is not needed any more */
+#define STATE_UNSEEN "not_inspected"  /* nobody could look into the guest, nor has to */
 #define STATE_NO_VIRTIO "no_virtio"   /* the guest got no virtio drivers */
 #define STATE_COMMITTING "committing" /* the overlays hold a conversion that succeeded */
 #define STATE_CONVERTED "converted"   /* and the images hold it now */

@@ -14,7 +14,7 @@ static void keep_log(struct migration *m, struct err *err);
 int
 survey_make(struct migration *m, const struct vm_image *images, struct err *err)
 {
-    if (m->facts_known)
+    if (m->facts_known || (!m->job->convert && state_is(&m->state, STATE_UNSEEN)))
         return 0;
     struct guest_report report = { .n_findings = 0 };
     if (look(m, images, &report, err) < 0) {
@@ -25,7 +25,7 @@ survey_make(struct migration *m, const struct vm_image *images, struct err *err)
         migration_log(m, LOG_LEVEL_WARNING, "not-inspected",
                       "the guest could not be looked at, so its description may lack details: %s",
                       err->text);
-        return 0;
+        return state_mark(&m->state, STATE_UNSEEN, err);
     }
     int r = judge(m, &report, err);
     if (r == 0)

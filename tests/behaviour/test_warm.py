@@ -254,6 +254,22 @@ def test_a_name_that_is_taken_is_said_at_once(world):
     scene.is_done(scene.migrate(rounds=1))
 
 
+def test_a_guest_that_cannot_be_looked_into_is_tried_once(world, monkeypatch):
+    """And not in each round, nor while the source is off, when it is not to be converted."""
+    def listen(_daemon, event):
+        if event.type == "log" and event.message.get("code") == "not-inspected":
+            said.append(event.message["text"])
+
+    said = []
+    scene = world.take(meddle=listen)
+    table = bytes(446) + bytes.fromhex("80000000 83000000 00080000 00100000") + bytes(48) + b"\x55\xaa"
+    scene.event("write", disk=KEYS[0], offset=0, hex=table.hex())
+    scene.event("write", disk=KEYS[0], offset=MIB, hex=(bytes(1080) + b"\x53\xef").ljust(4096, b"x").hex())
+    monkeypatch.setenv("LIBGUESTFS_HV", "/bin/false")
+    scene.is_done(scene.migrate())
+    assert len(said) == 1, said
+
+
 # ---- the cutover ----
 
 @pytest.mark.parametrize("wish", ["finalize", "finalize_now"])
