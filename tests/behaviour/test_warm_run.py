@@ -376,3 +376,12 @@ def test_the_ledger_when_the_plug_is_pulled(guest_of):
 def test_the_ledger_of_a_machine_that_cannot_be_tracked(guest_of):
     guest = guest_of("two", change_tracking_supported=False)
     guest.holds(guest.migrate(2))
+
+
+@pytest.mark.guest
+@pytest.mark.soak
+def test_the_ledger_of_a_machine_that_has_a_snapshot(guest_of):
+    """Of somebody else: it stays, and what changes is found by comparing."""
+    guest = guest_of("two", snapshots=["yesterday"])
+    guest.holds(guest.migrate(2))
+    assert guest.site.lab.state()["snapshots"]["lab-guest"] == ["yesterday"]
