@@ -125,6 +125,7 @@ static void
 inspect(const struct inspect_options *options)
 {
     struct err err = ERR_INIT;
+    guest_facts_free(&report.facts); /* of the time before */
     if (inspect_images(&image, 1, options, &report, &err) < 0)
         fail_msg("%s", err.text);
 }

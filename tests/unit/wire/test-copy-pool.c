@@ -179,10 +179,13 @@ a_limit_is_shared(void **state)
     (void)state;
     auto_copy_pool struct copy_pool *pool = new_pool();
     struct copy copies[3];
-    copy_pool_limit(pool, 900);
+    copy_pool_limit(pool, 800);
     start(pool, &copies[0], "listen", false);
     start(pool, &copies[1], "listen", false);
+    wait_for_log(pool, &copies[0], "400;");
+    copy_pool_limit(pool, 900);
     wait_for_log(pool, &copies[0], "450;");
+    wait_for_log(pool, &copies[1], "450;"); /* both listen now */
     start(pool, &copies[2], "well", false);
     wait_for_log(pool, &copies[0], "300;");
     wait_for_log(pool, &copies[1], "300;");
