@@ -112,16 +112,33 @@ settle_warm(struct migration *m, struct err *err)
         migration_log(m, LOG_LEVEL_WARNING, NULL, "%s", failed.text);
 }
 
+/* The server did not answer, or it was not known yet what is there: nothing was done, and nothing
+ * can be. Before it is known what there is, a conflict is one of what was asked for. */
+static void
+settle_unseen(struct migration *m, struct err *err)
+{
+    const json_t *kept = m->job->state;
+    bool arrived =
+        json_get_bool(kept, STATE_ARRIVED, false) || json_get_bool(kept, STATE_STARTING, false);
+    m->retry = err->kind != ERR_CONFLICT && settle_is_worth_a_retry(err->kind, m->job->attempt);
+    if (m->retry || arrived || err->kind == ERR_CANCELLED || !json_object_get(kept, CUTOVER_STATE))
+        return;
+    struct err why = *err;
+    err_set(
+        err, why.kind,
+        "%s (the source is still off, where this migration was switching it over: retry goes on "
+        "with that, cancel switches it on again)",
+        why.text);
+}
+
 void
 settle(struct migration *m, struct err *err)
 {
     if (m->job->warm.wanted) {
-        /* Before it is known what there is, a conflict is one of what was asked for. */
         if (m->state.json)
             settle_warm(m, err);
         else
-            m->retry =
-                err->kind != ERR_CONFLICT && settle_is_worth_a_retry(err->kind, m->job->attempt);
+            settle_unseen(m, err);
         return;
     }
     if (!m->work.path)

@@ -392,6 +392,27 @@ def test_a_failed_cutover_is_taken_back(ruled):
     scene.is_done(cut_over(scene), offs=2)
 
 
+def test_a_source_that_stays_off_is_said(ruled):
+    """Nobody can log in any more after it was switched off: the error says how it stands, and giving up brings it back."""
+    def meddle(_daemon, event):
+        if event.type == "done" and event.message["act"] == "power-off":
+            ruled.ask(do="add", rule={"method": "Login", "fault": "SystemError", "times": 0})
+            return KILL_AFTER
+        return None
+
+    scene = ruled.take(meddle=meddle)
+    to_rounds(scene)
+    ended = cut_over(scene)
+    assert ended.outcome == "fail" and "the source is still off" in ended.result["error"]["text"], ended
+    assert scene.machine()["power"] == "poweredOff"
+    ruled.ask(do="clear")
+    scene.meddle = None
+    scene.daemon.attempt = 0
+    assert cut_over(scene, cancel=True).outcome == "cancelled"
+    assert scene.machine()["power"] == "poweredOn" and names_in(scene.out) == []
+    scene.is_clean()
+
+
 def puts(event, key):
     return any(op["op"] == "put" and op["key"] == key and op["value"] for op in event.message.get("ops", []))
 
