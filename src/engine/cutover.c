@@ -18,7 +18,7 @@
 static int switch_off(struct migration *m, const struct live_machine *machine, bool force,
                       struct err *err);
 static int note_begin(struct migration *m, const struct live_machine *machine, struct err *err);
-static int note_off(struct migration *m, int64_t shutdown_s, struct err *err);
+static int note_off(struct migration *m, int64_t begun_ns, struct err *err);
 static json_t *ops_of_back(const struct migration *m);
 
 bool
@@ -27,10 +27,23 @@ cutover_is_begun(const struct migration *m)
     return json_is_object(json_object_get(m->state.json, CUTOVER_STATE));
 }
 
+static bool
+is_final(const json_t *state)
+{
+    return json_get_bool(state, STATE_STARTING, false) ||
+           json_get_bool(state, STATE_ARRIVED, false);
+}
+
 bool
 cutover_is_final(const struct migration *m)
 {
-    return state_is(&m->state, STATE_STARTING) || state_is(&m->state, STATE_ARRIVED);
+    return is_final(m->state.json);
+}
+
+bool
+cutover_was_begun(const json_t *state)
+{
+    return json_is_object(json_object_get(state, CUTOVER_STATE)) && !is_final(state);
 }
 
 /* ---- off ---- */
@@ -107,12 +120,12 @@ switch_off(struct migration *m, const struct live_machine *machine, bool force, 
     bool again = cutover_is_begun(m);
     if (note_begin(m, machine, err) < 0)
         return -1;
-    int64_t begun_ns = clock_now_ns();
+    int64_t begun_ns = again ? -1 : clock_now_ns();
     if (!force) {
         migration_say(m, "Shutting down %s", machine->name);
         int r = live->shut_down(m->source, &why);
         if (r == 0)
-            return note_off(m, again ? -1 : (clock_now_ns() - begun_ns) / NS_PER_S, err);
+            return note_off(m, begun_ns, err);
         if (why.kind != ERR_UNAVAILABLE) {
             *err = why;
             return -1;
@@ -123,7 +136,7 @@ switch_off(struct migration *m, const struct live_machine *machine, bool force, 
     migration_say(m, "Powering off %s", machine->name);
     if (live->power_off(m->source, err) < 0)
         return -1;
-    return note_off(m, again ? -1 : (clock_now_ns() - begun_ns) / NS_PER_S, err);
+    return note_off(m, begun_ns, err);
 }
 
 static int
@@ -140,10 +153,10 @@ note_begin(struct migration *m, const struct live_machine *machine, struct err *
     return state_apply(&m->state, ENGINE_BEGIN, "power-off", ops, err);
 }
 
-/* It is off: by us, when we had begun, or by somebody else. shutdown_s: -1: nobody has seen all of
- * it. */
+/* It is off: by us, when we had begun, or by somebody else. begun_ns: clock_now_ns; -1: nobody has
+ * seen all of it. */
 static int
-note_off(struct migration *m, int64_t shutdown_s, struct err *err)
+note_off(struct migration *m, int64_t begun_ns, struct err *err)
 {
     const json_t *cut = json_object_get(m->state.json, CUTOVER_STATE);
     if (!cut || json_object_get(cut, "off_at"))
@@ -152,7 +165,8 @@ note_off(struct migration *m, int64_t shutdown_s, struct err *err)
     json_object_set_new(off, "off_at", json_integer(clock_wall_s()));
     json_t *ops = json_pack("[o, o]", op_put(CUTOVER_STATE, TAKE_PTR(off)),
                             op_object("power-off", POWER_OBJECT, "made", NULL));
-    if (shutdown_s >= 0 &&
+    json_int_t shutdown_s = (json_int_t)((clock_now_ns() - begun_ns) / NS_PER_S);
+    if (begun_ns >= 0 &&
         json_array_append_new(ops, op_put(CUTOVER_SHUTDOWN_S, json_integer(shutdown_s))) < 0) {
         json_decref(ops);
         ops = NULL;
@@ -168,7 +182,7 @@ static json_t *
 ops_of_back(const struct migration *m)
 {
     static const char *const made[] = {
-        CUTOVER_STATE,    STATE_COPIED,    STATE_PLACING,    STATE_CONVERTED,
+        CUTOVER_STATE,    STATE_COPIED,    STATE_CONVERTED,
         STATE_COMMITTING, STATE_NO_VIRTIO, STATE_CONVERSION,
     };
     json_t *ops = json_pack("[o, o]", op_clear_wishes(),
@@ -223,7 +237,7 @@ cutover_take_back(struct migration *m, bool *ret_on, struct err *err)
 {
     struct err placed = ERR_INIT;
     *ret_on = false;
-    if (!cutover_is_begun(m) || cutover_is_final(m))
+    if (!cutover_was_begun(m->state.json))
         return 0;
     int r = placement_take_back(m, &placed);
     if (r == 0 || placed.kind != ERR_CONFLICT) {

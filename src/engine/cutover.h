@@ -21,6 +21,9 @@ int cutover_settle_s(const struct migration *m);
 /* Whether we have switched it off, or are about to. */
 bool cutover_is_begun(const struct migration *m);
 
+/* The same of what was remembered, before it is taken up; and not past the point below. */
+bool cutover_was_begun(const json_t *state);
+
 /* Past the point where the source could run again and nothing be lost. */
 bool cutover_is_final(const struct migration *m);
 

@@ -77,12 +77,16 @@ placement_take_back(struct migration *m, struct err *err)
     if (!state_is(&m->state, STATE_PLACING))
         return 0;
     placement_fill(m, &placement);
-    if (platform->undo &&
-        (platform->undo(&placement, err) < 0 ||
-         state_apply(&m->state, ENGINE_NOTE, NULL,
-                     json_pack("[o]", op_object("domain", m->vm->name, "gone", NULL)), err) < 0))
+    if ((platform->undo && platform->undo(&placement, err) < 0) ||
+        (platform->take_back && platform->take_back(&placement, err) < 0))
         return -1;
-    return platform->take_back ? platform->take_back(&placement, err) : 0;
+    json_t *ops = json_pack("[o]", op_put(STATE_PLACING, NULL));
+    if (ops && platform->undo &&
+        json_array_append_new(ops, op_object("domain", m->vm->name, "gone", NULL)) < 0) {
+        json_decref(ops);
+        ops = NULL;
+    }
+    return state_apply(&m->state, ENGINE_NOTE, NULL, ops, err);
 }
 
 int

@@ -16,8 +16,8 @@ int placement_find_dir(const struct migration *m, char **ret_dir, struct err *er
 int placement_ensure_id(struct migration *m, struct err *err);
 
 /* Have nothing of the machine at the destination any more: no definition, and every file where it
- * was made. Nothing placed yet is fine. ERR_CONFLICT: the new machine runs; then nothing was
- * touched. */
+ * was made; STATE_PLACING goes with it. Nothing placed yet is fine. ERR_CONFLICT: the new machine
+ * runs; then nothing was touched. */
 int placement_take_back(struct migration *m, struct err *err);
 
 /* Must the machine do without hardware acceleration at the destination? Says so in the log. */

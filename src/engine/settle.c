@@ -117,11 +117,8 @@ settle_warm(struct migration *m, struct err *err)
 static void
 settle_unseen(struct migration *m, struct err *err)
 {
-    const json_t *kept = m->job->state;
-    bool arrived =
-        json_get_bool(kept, STATE_ARRIVED, false) || json_get_bool(kept, STATE_STARTING, false);
     m->retry = err->kind != ERR_CONFLICT && settle_is_worth_a_retry(err->kind, m->job->attempt);
-    if (m->retry || arrived || err->kind == ERR_CANCELLED || !json_object_get(kept, CUTOVER_STATE))
+    if (m->retry || err->kind == ERR_CANCELLED || !cutover_was_begun(m->job->state))
         return;
     struct err why = *err;
     err_set(
