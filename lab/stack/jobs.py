@@ -78,7 +78,7 @@ class Jobs:
         with self.changed:
             alive = lambda: self.boot == boot and not self.closed      # noqa: E731
             self.changed.wait_for(lambda: not alive() or self.turn(job))
-            rule = self.lab.faults.take("job", call.command.name, call.account) or {}
+            rule = self.lab.faults.take("job", call.command.name, account=call.account) or {}
             delay = rule.get("delay_ms", self.world.site.job_ms) / 1000
             self.changed.wait_for(lambda: not alive(), delay)
             if rule.get("action") == "hang":

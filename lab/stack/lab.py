@@ -18,7 +18,7 @@ class Lab:
         self.dir.mkdir(parents=True, exist_ok=True)
         self.certificates = None if plain else tls.Certificates(self.dir, ["localhost", "127.0.0.1"])
         self.world = world.World(site, self.dir)
-        self.faults = faults.Rules()
+        self.faults = faults.rules()
         self.service = service.Service(self)
         self.jobs = jobs.Jobs(self)
         self.server = server.Server(self, port, self.certificates and self.certificates.context())

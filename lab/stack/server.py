@@ -1,20 +1,15 @@
 """The HTTP or HTTPS server of /client/api. A thread for each connection, kept alive."""
 
-import http.server
 import re
 import socket
-import socketserver
-import ssl
-import sys
-import threading
 import time
 import traceback
+
+from kept_server import KeptHandler, KeptServer
 
 from . import params, refusal
 from .service import json_of
 
-IDLE_SECONDS = 600
-HANDSHAKE_SECONDS = 20
 PATH = "/client/api"
 FORM = "application/x-www-form-urlencoded"
 XML = ('<?xml version="1.0" encoding="UTF-8"?><errorresponse><errorcode>501</errorcode><errortext>the lab answers with '
@@ -24,73 +19,13 @@ CHUNK = 512
 DISCARD = 1 << 20
 
 
-class Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
-    daemon_threads = True
-    request_queue_size = 256
-
+class Server(KeptServer):
     def __init__(self, lab, port, context=None):
-        self.lab, self.context = lab, context
-        self.lock = threading.Lock()
-        self.open = set()
         self.requests = 0
-        self.serving = False
-        super().__init__(("127.0.0.1", port), Handler)
-        self.port = self.server_address[1]
-
-    def serve(self):
-        self.serving = True
-        threading.Thread(target=self.serve_forever, args=(0.2,), name="http", daemon=True).start()
-
-    def handle_error(self, _request, _client):
-        """A client that went away is its own business; a mistake of the lab is shown."""
-        if not isinstance(sys.exc_info()[1], (OSError, ssl.SSLError)):
-            traceback.print_exc()
-
-    def hang_up(self):
-        with self.lock:
-            connections = list(self.open)
-        for connection in connections:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def end(self):
-        if self.serving:        # else there would be nobody to hear it
-            self.shutdown()
-        self.server_close()
-        self.hang_up()
+        super().__init__(lab, port, Handler, context)
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server_version = "lab"
-    sys_version = ""
-
-    def setup(self):
-        """The handshake is the connection's own thread's work."""
-        self.request.settimeout(HANDSHAKE_SECONDS)
-        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
-        if self.server.context:
-            self.request = self.server.context.wrap_socket(self.request, server_side=True)
-        self.request.settimeout(IDLE_SECONDS)
-        with self.server.lock:
-            self.server.open.add(self.request)
-        super().setup()
-
-    def finish(self):
-        with self.server.lock:
-            self.server.open.discard(self.request)
-        try:
-            super().finish()
-            self.request.close()
-        except OSError:
-            pass
-
-    def log_message(self, *_):
-        """What was called is counted, not printed."""
-
+class Handler(KeptHandler):
     def do_GET(self):       # pylint: disable=invalid-name
         self.handle_call("GET", "")
 
@@ -132,7 +67,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self, method, pairs):
         lab = self.server.lab
         account = lab.world.user(next((value for name, value in pairs.items() if name.lower() == "apikey"), None))
-        rule = lab.faults.take("call", pairs.get("command"), account) or {}
+        rule = lab.faults.take("call", pairs.get("command"), account=account) or {}
         action = rule.get("action")
         if rule.get("delay_ms"):
             time.sleep(rule["delay_ms"] / 1000)

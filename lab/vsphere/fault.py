@@ -15,7 +15,7 @@ of these), and what happens:
     {"lease": "ready", "fault": "..."}, {"power": "start", ...}, {"storage": "consolidate", ...}
 """
 
-import threading
+import fault_rules
 
 from . import schema
 from .schema import Obj
@@ -23,7 +23,7 @@ from .schema import Obj
 KINDS = ("method", "task", "http", "nfc", "session", "lease", "power", "storage")
 WORDS = {"nth", "times", "fault", "message", "fields", "status", "action", "after_bytes", "after_calls", "delay_ms",
          "error", "machine", "path", "user", "text"}
-RULES_MAX = 1000
+NUMBERS = ("nth", "times", "after_bytes", "after_calls", "status", "delay_ms")
 MESSAGES = {
     "NotAuthenticated": "The session is not authenticated.",
     "NoPermission": "Permission to perform this operation was denied.",
@@ -107,46 +107,12 @@ def default_message(name, fields):
     return MESSAGES.get(name, name)
 
 
-class Rules:
-    """The rules in force. Thread safe."""
+def rules():
+    return fault_rules.Rules(check_rule, strikes)
 
-    def __init__(self):
-        self.lock = threading.Lock()
-        self.rules = []
-        self.next_id = 1
 
-    def add(self, rule):
-        """Take a rule; ValueError says what is wrong with it. Returns its number."""
-        check_rule(rule)
-        with self.lock:
-            if len(self.rules) >= RULES_MAX:
-                raise ValueError(f"there are {RULES_MAX} rules already; clear them")
-            number, self.next_id = self.next_id, self.next_id + 1
-            self.rules.append({"id": number, "rule": dict(rule), "seen": 0, "fired": 0})
-            return number
-
-    def clear(self):
-        with self.lock:
-            self.rules = []
-
-    def list(self):
-        with self.lock:
-            return [dict(item) for item in self.rules]
-
-    def take(self, kind, name, **facts):
-        """The rule that strikes this event, as it was given, or None. Each call counts as one event."""
-        with self.lock:
-            struck = None
-            for item in self.rules:
-                rule = item["rule"]
-                if kind not in rule or not names(kind, rule[kind], name) or not fits(rule, facts):
-                    continue
-                item["seen"] += 1
-                first, times = rule.get("nth", 1), rule.get("times", 1)
-                if struck is None and item["seen"] >= first and (times == 0 or item["seen"] < first + times):
-                    item["fired"] += 1
-                    struck = rule
-            return dict(struck) if struck else None
+def strikes(rule, kind, name, facts):
+    return kind in rule and names(kind, rule[kind], name) and fits(rule, facts)
 
 
 def names(kind, wanted, name):
@@ -165,22 +131,12 @@ def fits(rule, facts):
 
 
 def check_rule(rule):
-    if not isinstance(rule, dict):
-        raise ValueError("a rule is a JSON object")
-    kinds = [kind for kind in KINDS if kind in rule]
-    if len(kinds) != 1:
-        raise ValueError(f"a rule says exactly one of {', '.join(KINDS)}")
-    strange = set(rule) - set(KINDS) - WORDS
-    if strange:
-        raise ValueError(f"a rule cannot say {', '.join(sorted(strange))}; it can {', '.join(sorted(WORDS))}")
-    for word in ("nth", "times", "after_bytes", "after_calls", "status", "delay_ms"):
-        if word in rule and (not isinstance(rule[word], int) or rule[word] < 0):
-            raise ValueError(f"{word} is a whole number, not {rule[word]!r}")
-    if kinds[0] in ("method", "task"):
+    kind = fault_rules.kind_of(rule, KINDS, WORDS, NUMBERS)
+    if kind in ("method", "task"):
         if "fault" in rule and rule["fault"] not in schema.FAULTS:
             raise ValueError(f"{rule['fault']} is no fault that the lab knows; {', '.join(sorted(schema.FAULTS))} are")
-        if rule[kinds[0]] != "*" and rule[kinds[0]] not in schema.METHODS:
-            raise ValueError(f"{rule[kinds[0]]} is no method that the lab knows")
+        if rule[kind] != "*" and rule[kind] not in schema.METHODS:
+            raise ValueError(f"{rule[kind]} is no method that the lab knows")
 
 
 def of_rule(rule, **needed):

@@ -27,7 +27,7 @@ class Lab:
         self.ended = threading.Event()
         self.certificates = tls.Certificates(self.dir, ["localhost", "127.0.0.1"] + [host.name for host in site.hosts])
         self.thumbprint = self.certificates.thumbprint
-        self.faults = fault.Rules()
+        self.faults = fault.rules()
         self.changes = properties.Changes()
         self.pages = properties.Pages()
         self.sessions = session.Sessions(site, self.session_ended)

@@ -3,15 +3,11 @@
 import base64
 import binascii
 import gzip
-import http.server
 import re
-import socket
-import socketserver
-import ssl
-import sys
-import threading
 import time
 import traceback
+
+from kept_server import KeptHandler, KeptServer
 
 from . import fault as faults
 from . import soap
@@ -19,8 +15,6 @@ from .fault import Fault, Hangup, HttpError
 from .links import StorageFault
 from .machine_methods import fault_of
 
-IDLE_SECONDS = 600
-HANDSHAKE_SECONDS = 20
 GZIP_MIN = 1024
 CHUNK_LINE_MAX = 256
 VERSIONS = ("8.0.3.0", "8.0.2.0", "8.0.1.0", "8.0.0.2", "8.0.0.1", "7.0.3.2", "7.0.3.1", "7.0.3.0", "7.0.2.1",
@@ -33,44 +27,11 @@ def number(version):
     return tuple(int(part) for part in re.match(r"[\d.]+", version).group().split("."))
 
 
-class Server(socketserver.ThreadingTCPServer):
-    """Listens from the start; `serve` answers."""
-
-    allow_reuse_address = True
-    daemon_threads = True
-    request_queue_size = 256
-
+class Server(KeptServer):
     def __init__(self, lab, port):
-        self.lab = lab
-        self.context = lab.certificates.context()
-        self.lock = threading.Lock()
-        self.open = set()
         self.requests_done = 0
-        self.serving = False
         self.versions = [text for text in VERSIONS if number(text) <= number(lab.site.api_version)]
-        super().__init__(("127.0.0.1", port), Handler)
-        self.port = self.server_address[1]
-
-    def serve(self):
-        self.serving = True
-        threading.Thread(target=self.serve_forever, args=(0.2,), name="https", daemon=True).start()
-
-    def handle_error(self, _request, _client):
-        """A client that went away is its own business; a mistake of the lab is shown."""
-        if not isinstance(sys.exc_info()[1], (OSError, ssl.SSLError)):
-            traceback.print_exc()
-
-    def end(self):
-        if self.serving:        # else there would be nobody to hear it
-            self.shutdown()
-        self.server_close()
-        with self.lock:
-            connections = list(self.open)
-        for connection in connections:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        super().__init__(lab, port, Handler, lab.certificates.context())
 
     def version_of(self, action):
         """The version of the API that a SOAPAction header asks for; without one it is the oldest."""
@@ -104,36 +65,10 @@ class Cookied:
         self.connection.sendall(data)
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server_version = "lab"
-    sys_version = ""
-
+class Handler(KeptHandler):
     @property
     def lab(self):
         return self.server.lab
-
-    def setup(self):
-        """The handshake is the connection's own thread's work."""
-        self.request.settimeout(HANDSHAKE_SECONDS)
-        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
-        self.request = self.server.context.wrap_socket(self.request, server_side=True)
-        self.request.settimeout(IDLE_SECONDS)
-        with self.server.lock:
-            self.server.open.add(self.request)
-        super().setup()
-
-    def finish(self):
-        with self.server.lock:
-            self.server.open.discard(self.request)
-        try:
-            super().finish()
-            self.request.close()
-        except OSError:
-            pass
-
-    def log_message(self, *_):
-        """What was called is counted, not printed."""
 
     def answer(self, status, body, kind="text/html", **headers):
         self.send_response(status)
